@@ -1,0 +1,1 @@
+"""qcompile: one integer program, the same bits everywhere."""
