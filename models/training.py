@@ -1,0 +1,53 @@
+"""SGD with one learning-rate cycle: from a seed and a labelled set to trained weights."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from qcompile.models.seeding import seeded
+
+
+def train(
+    network: nn.Module,
+    x: Tensor,
+    label: Tensor,
+    *,
+    epochs: int,
+    augment: Callable[[Tensor], Tensor],
+    seed: int = 0,
+    batch: int = 128,
+    peak: float = 0.2,
+) -> None:
+    """Trains `network` in place and leaves it in inference mode.
+
+    The rate climbs to `peak` and falls to nothing over all steps; the last, partial batch of
+    an epoch is left out, so that every step weighs the same.
+    """
+    steps = len(x) // batch
+    network.to(memory_format=torch.channels_last)  # twice as fast on a processor
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=peak, momentum=0.9, weight_decay=5e-4, nesterov=True
+    )
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=epochs * steps)
+    network.train()
+    with seeded(seed):
+        for _ in range(epochs):
+            for chosen in torch.randperm(len(x))[: steps * batch].split(batch):
+                optimizer.zero_grad()
+                pictures = augment(x[chosen]).to(memory_format=torch.channels_last)
+                logits = network(pictures)
+                nn.functional.cross_entropy(logits, label[chosen]).backward()
+                optimizer.step()
+                cycle.step()
+    network.eval().to(memory_format=torch.contiguous_format)
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, x: Tensor, label: Tensor) -> float:
+    """The share of `x` whose largest logit is at `label`."""
+    right = sum(
+        int((network(part).argmax(1) == want).sum())
+        for part, want in zip(x.split(500), label.split(500), strict=True)
+    )
+    return right / len(x)
