@@ -1,0 +1,51 @@
+"""Operators that the compiler has no op for: typed from outside, run by onnxruntime, opaque."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from qcompile.ir.node import Node, op
+from qcompile.ir.types import Array, TensorType
+
+
+class Runner(Protocol):
+    """Runs one foreign operator: operand arrays in, all its results out."""
+
+    def __call__(self, node: Foreign, operands: tuple[Array, ...]) -> tuple[Array, ...]: ...
+
+
+@op
+class Foreign(Node):
+    """Result `index` of the ONNX operator `domain::op_type` (version `opset`).
+
+    `present` marks which of the operator's inputs are given: operands fill them in order.
+    `payload` is the serialized ONNX NodeProto that carries the attributes; `results` are the types
+    of all results.
+    """
+
+    op_type: str
+    domain: str
+    opset: int
+    payload: bytes
+    xs: tuple[Node, ...]
+    results: tuple[TensorType, ...]
+    index: int
+    runner: Runner
+
+    def infer(self) -> TensorType:
+        quantized = [x for x in self.xs if x.type.unit is not None]
+        self.require(not quantized, "takes no quantized values")
+        return self.results[self.index]
+
+    def evaluate(self, *operands: Array) -> Array:
+        return self.runner(self, operands)[self.index]
+
+    @property
+    def title(self) -> str:
+        """`com.microsoft::Attention`, or `Attention` of the standard domain."""
+        return f"{self.domain}::{self.op_type}" if self.domain else self.op_type
+
+
+def foreign_attributes(node: Foreign) -> dict[str, Any]:
+    """What identifies the call, for text."""
+    return {"op_type": node.op_type, "domain": node.domain, "opset": node.opset}

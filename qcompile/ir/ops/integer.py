@@ -1,0 +1,110 @@
+"""Operations that exist only on integers: requantize and table lookup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.ir.node import Node, op
+from qcompile.ir.types import Array, Scalar, TensorType
+from qcompile.ir.unit import Affine
+from qcompile.numerics.fixedpoint import Multipliers, multipliers, rescale
+
+TOLERANCE_BITS = 6
+
+
+@op
+class Requantize(Node):
+    """clip(((q − zx) · m + 2^(s−1) >> s) + z, lo, hi): the only operation that changes a unit.
+
+    Round half up in int64. `numbers` holds m (one, or one per index of the unit's axis of x) and
+    s. `lo` and `hi` are the element's bounds or tighter ones: a fused ReLU or clip.
+    """
+
+    x: Node
+    elem: Scalar
+    unit: Affine
+    numbers: Multipliers
+    lo: int
+    hi: int
+
+    def infer(self) -> TensorType:
+        source = self.x.type
+        self.require(source.unit is not None, "wants integers with a unit")
+        assert source.unit is not None
+        self.require(self.unit.per_tensor, f"gives one scale, not {self.unit}")
+        self.require(
+            self.elem.lo <= self.lo <= self.hi <= self.elem.hi,
+            f"bounds {self.lo}…{self.hi} do not lie in {self.elem}",
+        )
+        count, wanted = len(self.numbers.value), len(source.unit.scale)
+        self.require(count in (1, wanted), f"{count} multipliers for {wanted} scales")
+        return TensorType(source.shape, self.elem, self.unit)
+
+    def evaluate(self, *operands: Array) -> Array:
+        q: NDArray[Any] = operands[0]
+        source = self.x.type.unit
+        assert source is not None
+        wide = q.astype(np.int64)
+        if not source.symmetric:
+            wide = wide - source.zero_points(q.ndim)
+        value = rescale(wide, self.spread(), self.numbers.shift) + self.unit.zero_point[0]
+        return np.clip(value, self.lo, self.hi).astype(self.elem.storage)
+
+    def spread(self) -> NDArray[np.int64]:
+        """The multipliers, shaped to broadcast against x."""
+        values = np.array(self.numbers.value, np.int64)
+        rank, axis = self.x.type.rank, self.x.type.unit.axis if self.x.type.unit else None
+        if axis is None or values.size == 1:
+            return values.reshape((1,) * rank)
+        return values.reshape(tuple(-1 if i == axis else 1 for i in range(rank)))
+
+
+@op
+class Lut(Node):
+    """table[q − lo]: any function of one 8-bit (or narrower) value.
+
+    The table has 2^bits entries, the first for the least integer of x's element format.
+    """
+
+    x: Node
+    elem: Scalar
+    unit: Affine
+    table: tuple[int, ...]
+
+    def infer(self) -> TensorType:
+        source = self.x.type
+        self.require(source.unit is not None, "wants integers with a unit")
+        self.require(source.elem.bits <= 8, f"wants at most 8 bits, got {source.elem}")
+        self.require(
+            len(self.table) == 1 << source.elem.bits,
+            f"{len(self.table)} entries for {source.elem}",
+        )
+        bad = [t for t in self.table if not self.elem.lo <= t <= self.elem.hi]
+        self.require(not bad, f"entries {bad[:3]} do not fit {self.elem}")
+        return TensorType(source.shape, self.elem, self.unit)
+
+    def evaluate(self, *operands: Array) -> Array:
+        table = np.array(self.table, self.elem.storage)
+        return table[operands[0].astype(np.int64) - self.x.type.elem.lo]
+
+
+def requantize(
+    x: Node,
+    elem: Scalar,
+    unit: Affine,
+    *,
+    lo: int | None = None,
+    hi: int | None = None,
+    name: str = "",
+) -> Requantize:
+    """A requantize whose multipliers are derived from the two units."""
+    source = x.type.unit
+    if source is None:
+        raise AssertionError(f"requantize of {x.type}")
+    numbers = multipliers([s / unit.scale[0] for s in source.scale])
+    low = elem.lo if lo is None else lo
+    high = elem.hi if hi is None else hi
+    return Requantize(x, elem, unit, numbers, low, high, name=name)
