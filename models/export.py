@@ -5,6 +5,7 @@
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ def _tidy(model: onnx_ir.Model) -> onnx_ir.Model:
             RewritePass([remove_optional_bias_from_conv_rule]),
             common.RemoveUnusedNodesPass(),
             common.RemoveUnusedOpsetsPass(),
-            common.LiftConstantsToInitializersPass(),
+            common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         ]
     )
     tidy(model)
@@ -78,27 +79,33 @@ def _name_by_layer(graph: onnx_ir.Graph) -> None:
                 value.name = node.name
 
 
-_NETWORKS: Final[dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Tensor, ...]], str]]]
-_NETWORKS = {
-    "efficientnet_lite0": (
-        efficientnet_lite0.efficientnet_lite0,
-        efficientnet_lite0.example_inputs,
-        "logits",
+@dataclass(frozen=True)
+class _Example:
+    """How to build a network, what to feed it, and what to call its result."""
+
+    build: Callable[[], nn.Module]
+    inputs: Callable[[], tuple[Tensor, ...]]
+    output: str = "logits"
+
+
+_EXAMPLES: Final = {
+    "efficientnet_lite0": _Example(
+        efficientnet_lite0.efficientnet_lite0, efficientnet_lite0.example_inputs
     ),
-    "mobilenet": (mobilenet.mobilenet, mobilenet.example_inputs, "logits"),
-    "resnet20": (resnet20.resnet20, resnet20.example_inputs, "logits"),
-    "resnet50": (resnet50.resnet50, resnet50.example_inputs, "logits"),
-    "unet": (unet.unet, unet.example_inputs, "mask"),
+    "mobilenet": _Example(mobilenet.mobilenet, mobilenet.example_inputs),
+    "resnet20": _Example(resnet20.resnet20, resnet20.example_inputs),
+    "resnet50": _Example(resnet50.resnet50, resnet50.example_inputs),
+    "unet": _Example(unet.unet, unet.example_inputs, "mask"),
 }
 
 
 @click.command()
-@click.argument("name", type=click.Choice(sorted(_NETWORKS)))
+@click.argument("name", type=click.Choice(sorted(_EXAMPLES)))
 @click.argument("path", type=click.Path(path_type=Path))
 def main(name: str, path: Path) -> None:
     """Write the example network of that name to one ONNX file."""
-    build, example_inputs, output = _NETWORKS[name]
-    export(build(), example_inputs(), path, output=output)
+    example = _EXAMPLES[name]
+    export(example.build(), example.inputs(), path, output=example.output)
 
 
 if __name__ == "__main__":

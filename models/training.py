@@ -25,7 +25,6 @@ def train(
     an epoch is left out, so that every step weighs the same.
     """
     steps = len(x) // batch
-    network.to(memory_format=torch.channels_last)  # twice as fast on a processor
     optimizer = torch.optim.SGD(
         network.parameters(), lr=peak, momentum=0.9, weight_decay=5e-4, nesterov=True
     )
@@ -35,12 +34,12 @@ def train(
         for _ in range(epochs):
             for chosen in torch.randperm(len(x))[: steps * batch].split(batch):
                 optimizer.zero_grad()
-                pictures = augment(x[chosen]).to(memory_format=torch.channels_last)
-                logits = network(pictures)
+                pictures = augment(x[chosen])
+                logits = network(pictures.contiguous(memory_format=torch.channels_last))
                 nn.functional.cross_entropy(logits, label[chosen]).backward()
                 optimizer.step()
                 cycle.step()
-    network.eval().to(memory_format=torch.contiguous_format)
+    network.eval()
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ _INTEGER = re.compile(r"([iu])([1-9]\d?)")
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """An element format: `i1`…`i64`, `u1`…`u64`, `bool`, `f64 f32 f16 bf16` and the small floats."""
+    """An element format: `i1`…`i64`, `u1`…`u64`, `bool`, `f64 f32 f16 bf16`, small floats."""
 
     name: str
 

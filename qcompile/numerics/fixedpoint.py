@@ -53,8 +53,8 @@ class Multipliers:
 def multipliers(reals: Sequence[float], *, bits: int = WORD) -> Multipliers:
     """The reals as m/2^s with one s: the greatest has `bits` bits, every |m/2^s − M| ≤ 2^(−s−1).
 
-    A multiplier so small that it needs a shift above 62 loses bits, down to 0. `ValueError` when
-    one is 2^31 or more.
+    Common factors of two are taken out, so a power of two is m = 1. A multiplier so small that it
+    needs a shift above 62 loses bits, down to 0. `ValueError` when one is 2^31 or more.
     """
     greatest = max(reals)
     shift = dyadic(greatest, bits=bits)[1]
@@ -64,7 +64,16 @@ def multipliers(reals: Sequence[float], *, bits: int = WORD) -> Multipliers:
     scaled = [math.floor(Fraction(r) * (1 << shift) + Fraction(1, 2)) for r in reals]
     if max(scaled) >= 1 << WORD:
         raise ValueError(f"multiplier {greatest} is too large for {WORD} bits")
-    return Multipliers(tuple(scaled), shift)
+    spare = min(_trailing_zeros(scaled), shift)
+    return Multipliers(tuple(m >> spare for m in scaled), shift - spare)
+
+
+def _trailing_zeros(values: Sequence[int]) -> int:
+    """How many factors of two all the values share; 0 when all are 0."""
+    joined = 0
+    for value in values:
+        joined |= value
+    return (joined & -joined).bit_length() - 1 if joined else 0
 
 
 def rescale(value: NDArray[Any], numbers: NDArray[Any], shift: int) -> NDArray[Any]:

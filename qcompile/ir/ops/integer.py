@@ -12,8 +12,6 @@ from qcompile.ir.types import Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.numerics.fixedpoint import Multipliers, multipliers, rescale
 
-TOLERANCE_BITS = 6
-
 
 @op
 class Requantize(Node):
@@ -64,31 +62,28 @@ class Requantize(Node):
 
 @op
 class Lut(Node):
-    """table[q − lo]: any function of one 8-bit (or narrower) value.
+    """table[q − lo]: any function of one value of at most 16 bits.
 
-    The table has 2^bits entries, the first for the least integer of x's element format.
+    `table` is a constant [2^bits] whose first entry belongs to the least integer of x's element
+    format; its element format and unit are the result's.
     """
 
     x: Node
-    elem: Scalar
-    unit: Affine
-    table: tuple[int, ...]
+    table: Node
 
     def infer(self) -> TensorType:
-        source = self.x.type
+        source, table = self.x.type, self.table.type
         self.require(source.unit is not None, "wants integers with a unit")
-        self.require(source.elem.bits <= 8, f"wants at most 8 bits, got {source.elem}")
+        self.require(source.elem.bits <= 16, f"wants at most 16 bits, got {source.elem}")
         self.require(
-            len(self.table) == 1 << source.elem.bits,
-            f"{len(self.table)} entries for {source.elem}",
+            table.shape == (1 << source.elem.bits,), f"{table} as table for {source.elem}"
         )
-        bad = [t for t in self.table if not self.elem.lo <= t <= self.elem.hi]
-        self.require(not bad, f"entries {bad[:3]} do not fit {self.elem}")
-        return TensorType(source.shape, self.elem, self.unit)
+        self.require(table.unit is not None and table.unit.per_tensor, "table wants one scale")
+        return TensorType(source.shape, table.elem, table.unit)
 
     def evaluate(self, *operands: Array) -> Array:
-        table = np.array(self.table, self.elem.storage)
-        return table[operands[0].astype(np.int64) - self.x.type.elem.lo]
+        x, table = operands
+        return table[x.astype(np.int64) - self.x.type.elem.lo]
 
 
 def requantize(
