@@ -32,7 +32,9 @@ def train(
     network.train()
     with seeded(seed):
         for _ in range(epochs):
-            for chosen in torch.randperm(len(x))[: steps * batch].split(batch):
+            order = torch.randperm(len(x))
+            for step in range(steps):
+                chosen = order[step * batch : (step + 1) * batch]
                 optimizer.zero_grad()
                 pictures = augment(x[chosen])
                 logits = network(pictures.contiguous(memory_format=torch.channels_last))
@@ -45,8 +47,6 @@ def train(
 @torch.no_grad()
 def accuracy(network: nn.Module, x: Tensor, label: Tensor) -> float:
     """The share of `x` whose largest logit is at `label`."""
-    right = sum(
-        int((network(part).argmax(1) == want).sum())
-        for part, want in zip(x.split(500), label.split(500), strict=True)
-    )
-    return right / len(x)
+    parts = [slice(start, start + 500) for start in range(0, len(x), 500)]
+    right = [(network(x[part]).argmax(1) == label[part]).sum().item() for part in parts]
+    return sum(right) / len(x)
