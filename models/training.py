@@ -25,6 +25,7 @@ def train(
     an epoch is left out, so that every step weighs the same.
     """
     steps = len(x) // batch
+    _arrange(network, torch.channels_last)  # twice as fast on a processor
     optimizer = torch.optim.SGD(
         network.parameters(), lr=peak, momentum=0.9, weight_decay=5e-4, nesterov=True
     )
@@ -36,12 +37,11 @@ def train(
             for step in range(steps):
                 chosen = order[step * batch : (step + 1) * batch]
                 optimizer.zero_grad()
-                pictures = augment(x[chosen])
-                logits = network(pictures.contiguous(memory_format=torch.channels_last))
+                logits = network(augment(x[chosen]))
                 nn.functional.cross_entropy(logits, label[chosen]).backward()
                 optimizer.step()
                 cycle.step()
-    network.eval()
+    _arrange(network.eval(), torch.contiguous_format)
 
 
 @torch.no_grad()
@@ -50,3 +50,8 @@ def accuracy(network: nn.Module, x: Tensor, label: Tensor) -> float:
     parts = [slice(start, start + 500) for start in range(0, len(x), 500)]
     right = [(network(x[part]).argmax(1) == label[part]).sum().item() for part in parts]
     return sum(right) / len(x)
+
+
+def _arrange(network: nn.Module, layout: torch.memory_format) -> None:
+    """Lays the weights out anew, in place; results take the layout of the weights."""
+    network.to(memory_format=layout)  # pyright: ignore[reportCallIssue]  # not in torch's overloads

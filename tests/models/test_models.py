@@ -60,8 +60,9 @@ def test_an_exported_network_is_the_same_function(build: Build, x: Tensor, tmp_p
 
 
 def test_an_export_repeats_to_the_byte(tmp_path: Path):
-    export(unet(), (noise(1, 1, 16, 16),), tmp_path / "first.onnx", output="mask")
-    export(unet(), (noise(1, 1, 16, 16),), tmp_path / "second.onnx", output="mask")
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU6())
+    export(network, (noise(1, 1, 8, 8),), tmp_path / "first.onnx")
+    export(network, (noise(1, 1, 8, 8),), tmp_path / "second.onnx")
     assert (tmp_path / "first.onnx").read_bytes() == (tmp_path / "second.onnx").read_bytes()
 
 
