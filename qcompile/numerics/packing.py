@@ -1,0 +1,48 @@
+"""Narrow integers packed without gaps: element 0 in the lowest bits of byte 0.
+
+Element i of b bits occupies bits i·b … i·b + b − 1 of the little-endian bit stream. For 4 bits that
+is two per byte, the even element in the LOW nibble (as `mma` fragments want; HAWQ packs the other
+way round). Signed integers are two's complement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[Any]
+
+
+def packed_size(count: int, bits: int) -> int:
+    """Bytes that `count` elements take: ⌈count · bits / 8⌉."""
+    return (count * bits + 7) // 8
+
+
+def pack(values: Integers, bits: int) -> NDArray[np.uint8]:
+    """The elements in row-major order as bytes; unused high bits of the last byte are 0.
+
+    `ValueError` when an element fits neither i{bits} nor u{bits}.
+    """
+    if not 1 <= bits <= 8:
+        raise ValueError(f"packs 1 to 8 bits, not {bits}")
+    flat = values.astype(np.int64).reshape(-1)
+    low, high = (int(flat.min()), int(flat.max())) if flat.size else (0, 0)
+    greatest = (1 << (bits - 1 if low < 0 else bits)) - 1
+    if low < -(1 << (bits - 1)) or high > greatest:
+        raise ValueError(f"{low}…{high} does not fit {bits} bits")
+    stream = (flat[:, None] >> np.arange(bits)) & 1
+    return np.packbits(stream.astype(np.uint8).reshape(-1), bitorder="little")
+
+
+def unpack(data: Integers, bits: int, count: int, *, signed: bool) -> Integers:
+    """The first `count` elements, as int8 or uint8."""
+    if not 1 <= bits <= 8:
+        raise ValueError(f"packs 1 to 8 bits, not {bits}")
+    if data.size < packed_size(count, bits):
+        raise ValueError(f"{count} elements of {bits} bits need more than {data.size} bytes")
+    stream = np.unpackbits(data.astype(np.uint8), bitorder="little")[: count * bits]
+    codes = (stream.reshape(count, bits).astype(np.int16) << np.arange(bits)).sum(1)
+    wrapped = codes - ((codes >> (bits - 1)) << bits) if signed else codes
+    return wrapped.astype(np.int8 if signed else np.uint8)
