@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cache
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from qcompile.errors import TypeMismatch
@@ -87,12 +87,12 @@ class Node:
     __repr__ = __str__
 
 
-@lru_cache(maxsize=None)
+@cache
 def _own(cls: type[Node]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.name not in ("name", "type"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def op_name(cls: type[Node]) -> str:
     """`MaxPool` → `max_pool`."""
     return _CAMEL.sub("_", cls.__name__).lower()

@@ -1,0 +1,147 @@
+"""Observe → FakeQuant: every marked edge gets its unit from what calibration saw there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.calibrate.estimators import ESTIMATORS, Range
+from qcompile.calibrate.statistics import Statistics
+from qcompile.calibrate.units import activation_format
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.quant import FakeQuant, Observe, Spec
+from qcompile.ir.ops.shape import Concat
+from qcompile.ir.ops.source import Const
+from qcompile.ir.rewrite import Site, rewrite
+from qcompile.ir.unit import Affine
+from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.invariants import CALIBRATED, SPECIFIED
+from qcompile.passes.roles import Role, role
+
+JOIN = 4.0  # ranges within this factor share one scale at a concat
+BIAS_ROOM = float(1 << 30)
+
+
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """`statistics` belong to the observed activations, in graph order."""
+
+    name: ClassVar[str] = "calibrate"
+    requires = frozenset({SPECIFIED})
+    gives = frozenset({CALIBRATED})
+    keeps: ClassVar[Meaning] = Meaning.NOT
+
+    statistics: Sequence[Statistics] = field(repr=False)
+
+    def run(self, graph: Graph) -> Graph:
+        """Weights are scaled after their inputs, so that every bias fits its accumulator."""
+        seen = observed(graph)
+        if not seen:
+            return graph
+        ranges = {
+            edge: estimate(edge.spec, found)
+            for edge, found in zip(seen, self.statistics, strict=True)
+        }
+        ranges = join_at_concats(graph, ranges)
+
+        def settle(node: Node, site: Site) -> Node | None:
+            old = site.was(node)
+            if isinstance(old, Observe) and old in ranges:
+                elem, unit = activation_format(ranges[old], old.spec)
+                return FakeQuant(node.operands[0], elem, unit, name=_plain(old.name))
+            return _settle_weight(node)
+
+        return rewrite(graph, settle)
+
+
+def observed(graph: Graph) -> tuple[Observe, ...]:
+    """The marked activations, in graph order."""
+    return tuple(n for n in graph.nodes if isinstance(n, Observe) and not isinstance(n.x, Const))
+
+
+def estimate(spec: Spec, seen: Statistics) -> Range:
+    """The range that the edge's estimator finds."""
+    return ESTIMATORS[spec.method](seen, 1 << spec.elem.bits)
+
+
+def join_at_concats(graph: Graph, ranges: Mapping[Observe, Range]) -> dict[Observe, Range]:
+    """Operands of a concat whose ranges differ by less than 4 share the widest: no rescale there.
+
+    Ranges that differ more stay apart; quantize then splits the consumer or rescales.
+    """
+    result = dict(ranges)
+    for node in graph.nodes:
+        if not isinstance(node, Concat) or role(node) is not Role.MOVE:
+            continue
+        group = list(dict.fromkeys(o for o in map(origin, node.xs) if isinstance(o, Observe)))
+        found = [result[o] for o in group if o in result]
+        widths = [hi - lo for lo, hi in found]
+        if len(found) == len(group) > 1 and min(widths) * JOIN >= max(widths) > 0:
+            joined = (min(lo for lo, _ in found), max(hi for _, hi in found))
+            result |= dict.fromkeys(group, joined)
+    return result
+
+
+def origin(node: Node) -> Node:
+    """The marker whose range a value has, through single-operand moves."""
+    while role(node) is Role.MOVE and not isinstance(node, Concat):
+        node = node.operands[0]
+    return node
+
+
+def unit_of(node: Node) -> Affine | None:
+    """The unit of a calibrated value, through moves; None when it stays float."""
+    match origin(node):
+        case FakeQuant(unit=unit):
+            return unit
+        case Concat(xs=xs):
+            units = [unit_of(x) for x in xs]
+            known = [u for u in units if u is not None]
+            return max(known, key=lambda u: u.scale[0]) if len(known) == len(units) else None
+        case _:
+            return None
+
+
+def _settle_weight(node: Node) -> Node | None:
+    match node:
+        case Conv(x=x, w=Observe(x=Const() as w, spec=spec) as seen, bias=bias):
+            pass
+        case ConvTranspose(x=x, w=Observe(x=Const() as w, spec=spec) as seen, bias=bias):
+            pass
+        case MatMul(a=x, b=Observe(x=Const() as w, spec=spec) as seen, bias=bias):
+            pass
+        case MatMul(a=Observe(x=Const() as w, spec=spec) as seen, b=x, bias=bias):
+            pass
+        case _:
+            return None
+    unit = weight_unit(w, spec, bias if isinstance(bias, Const) else None, unit_of(x))
+    fixed = FakeQuant(w, spec.elem, unit, name=_plain(seen.name))
+    return node.with_operands(fixed if o is seen else o for o in node.operands)
+
+
+def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> Affine:
+    """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
+
+    A channel of nothing but zeros takes the greatest scale of the others.
+    """
+    values: NDArray[Any] = np.asarray(w.array)
+    axes = tuple(a for a in range(values.ndim) if a != spec.axis)
+    peak = np.maximum(values.max(axes), -values.min(axes)).astype(np.float64)
+    scale = np.atleast_1d(peak / spec.elem.hi)
+    if bias is not None and x is not None and scale.size in (1, bias.array.size):
+        needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
+        scale = np.maximum(scale, needed if scale.size > 1 else needed.max())
+    greatest = float(scale.max())
+    scale = np.where(scale > 0, scale, greatest if greatest > 0 else 1.0)
+    scale = np.maximum(scale.astype(np.float32).astype(np.float64), greatest * 2.0**-24)
+    return Affine(tuple(float(s) for s in scale.astype(np.float32)), axis=spec.axis)
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix(".range")

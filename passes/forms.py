@@ -1,0 +1,158 @@
+"""What each float value has become so far: a real, an integer, or an integer awaiting its bounds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qcompile.analysis.bounds import Bounds
+from qcompile.ir.blob import Blob, blob
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.integer import Requantize, requantize
+from qcompile.ir.ops.pointwise import Relu
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_integers
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import I32, Array, Scalar
+from qcompile.ir.unit import Affine, per_tensor
+
+WIDE_BITS = 30
+WIDE_LIMIT = 1 << WIDE_BITS
+IN_MEMORY = 1 << 22
+
+
+@dataclass(frozen=True)
+class Form:
+    """`integer` clamped to [lo, hi] in reals; the clamp is fused into what comes behind."""
+
+    integer: Node
+    lo: float = -math.inf
+    hi: float = math.inf
+
+    @property
+    def clamped(self) -> bool:
+        """A bound is still to be applied."""
+        return self.lo > -math.inf or self.hi < math.inf
+
+
+class Forms:
+    """The forms of all values of one graph, found while it is walked."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.bounds = Bounds()
+        self._forms: dict[Node, Form] = {}
+        self._reals: dict[Node, Node] = {}
+
+    def put_real(self, node: Node, value: Node) -> None:
+        """The value stays (or came back to) float."""
+        self._reals[node] = value
+
+    def put(self, node: Node, form: Form) -> None:
+        """The value has an integer form."""
+        self._forms[node] = form
+
+    def put_weight(self, node: FakeQuant) -> None:
+        """A constant becomes integers, lazily when large."""
+        source = node.x
+        if not isinstance(source, Const):
+            raise AssertionError(f"{node} is not a weight")
+        data = quantized_blob(source.data, node.elem, node.unit)
+        integers = Const(data, node.elem, node.unit, name=source.name)
+        self.put(node, Form(integers))
+
+    def put_narrow(self, node: FakeQuant) -> None:
+        """A marked value: requantized when an integer stands behind it, else quantized."""
+        form = self._forms.get(node.x)
+        if form is None:
+            value: Node = Quantize(self.real(node.x), node.elem, node.unit, name=node.name)
+        else:
+            value = narrowed(form, node.elem, node.unit, node.name)
+        self.put(node, Form(value))
+
+    def form(self, node: Node) -> Form | None:
+        """The integer form, if there is one."""
+        return self._forms.get(node)
+
+    def narrow(self, node: Node) -> Node | None:
+        """The value as unclamped integers in one scale and at most 16 bits, if it has that form."""
+        form = self._forms.get(node)
+        if form is None or form.clamped:
+            return None
+        unit = form.integer.type.unit
+        fits = form.integer.type.elem.bits <= 16 and unit is not None and unit.per_tensor
+        return form.integer if fits else None
+
+    def wide(self, node: Node, unit: Affine) -> Node | None:
+        """The value in i32 of this unit, held to ±2^30, bounds applied."""
+        form = self._forms.get(node)
+        return None if form is None else widened(form, unit, node.name)
+
+    def even(self, node: Node) -> Node | None:
+        """The value in one scale for all elements, bounds applied: for moves and comparisons."""
+        form = self._forms.get(node)
+        if form is None:
+            return None
+        unit = form.integer.type.unit
+        if unit is not None and unit.per_tensor and not form.clamped:
+            return form.integer
+        greatest = self.bounds.real(form.integer)
+        return widened(form, per_tensor(max(greatest, 1e-30) / WIDE_LIMIT), node.name)
+
+    def real(self, node: Node) -> Node:
+        """The value in float: itself, or its integer form dequantized."""
+        if node not in self._reals:
+            form = self._forms[node]
+            self._reals[node] = Dequantize(self._settled(node, form), name=node.name)
+        return self._reals[node]
+
+    def _settled(self, node: Node, form: Form) -> Node:
+        unit = form.integer.type.unit
+        if not form.clamped:
+            return form.integer
+        if form.lo == 0 and form.hi == math.inf and unit is not None and unit.symmetric:
+            return Relu(form.integer, name=node.name)
+        settled = self.even(node)
+        assert settled is not None
+        return settled
+
+
+def narrowed(form: Form, elem: Scalar, unit: Affine, name: str) -> Node:
+    """The form requantized to a narrow element, its bounds fused."""
+    lo, hi = integer_bounds(form, elem, unit)
+    source = form.integer
+    if source.type.unit == unit and source.type.elem == elem and (lo, hi) == (elem.lo, elem.hi):
+        return source
+    return requantize(source, elem, unit, lo=lo, hi=hi, name=name)
+
+
+def widened(form: Form, unit: Affine, name: str) -> Requantize:
+    """The form in i32 of the unit, held to ±2^30."""
+    limit = replace(form, lo=max(form.lo, -math.inf))
+    lo, hi = integer_bounds(limit, I32, unit)
+    return requantize(
+        form.integer, I32, unit, lo=max(lo, -WIDE_LIMIT), hi=min(hi, WIDE_LIMIT), name=name
+    )
+
+
+def integer_bounds(form: Form, elem: Scalar, unit: Affine) -> tuple[int, int]:
+    """The form's real bounds as integers of the unit: nearest, ties to even, held in the element."""
+    zero, scale = unit.zero_point[0], unit.scale[0]
+    lo, hi = elem.lo, elem.hi
+    if form.lo > -math.inf:
+        lo = min(max(lo, round(form.lo / scale) + zero), elem.hi)
+    if form.hi < math.inf:
+        hi = max(min(hi, round(form.hi / scale) + zero), lo)
+    return lo, hi
+
+
+def quantized_blob(source: Blob, elem: Scalar, unit: Affine) -> Blob:
+    """The integers of a float blob; computed at each load when large."""
+
+    def load() -> Array:
+        return to_integers(np.asarray(source.array()), elem, unit)
+
+    lazy = Blob(source.shape, elem.storage, load)
+    return blob(load()) if source.nbytes <= IN_MEMORY else lazy

@@ -1,0 +1,142 @@
+"""Spelled-out activations become one op: x·sigmoid(x), hard-swish, erf-GELU, tanh-GELU, …"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Add, Mul, Pow
+from qcompile.ir.ops.pointwise import (
+    Clip,
+    Erf,
+    Gelu,
+    GeluTanh,
+    HardSigmoid,
+    HardSwish,
+    Mish,
+    Sigmoid,
+    Silu,
+    Softplus,
+    Tanh,
+)
+from qcompile.ir.ops.source import Const
+from qcompile.ir.rewrite import Site, first_of, until_same
+from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.invariants import CANONICAL
+
+
+@dataclass(frozen=True)
+class FuseActivations(Pass):
+    """Recognizes each activation in its usual spellings (constants stand on the right)."""
+
+    name: ClassVar[str] = "fuse-activations"
+    requires = frozenset({CANONICAL})
+    keeps: ClassVar[Meaning] = Meaning.CLOSELY
+
+    def run(self, graph: Graph) -> Graph:
+        """To a fixed point."""
+        return until_same(graph, first_of(_gated, _hard_sigmoid, _hard_swish, _gelu, _gelu_tanh))
+
+
+def _gated(node: Node, site: Site) -> Node | None:
+    """x · σ(x) → silu, x · hard_sigmoid(x) → hard_swish, x · tanh(softplus(x)) → mish."""
+    match node:
+        case Mul(a=x, b=Sigmoid(x=y)) | Mul(a=Sigmoid(x=y), b=x) if x is y:
+            return Silu(x, name=node.name)
+        case Mul(a=x, b=HardSigmoid(x=y) as gate) | Mul(a=HardSigmoid(x=y) as gate, b=x) if x is y:
+            sixth = math.isclose(gate.alpha, 1 / 6, rel_tol=1e-3) and gate.beta == 0.5
+            return HardSwish(x, name=node.name) if sixth else None
+        case Mul(a=x, b=Tanh(x=Softplus(x=y))) | Mul(a=Tanh(x=Softplus(x=y)), b=x) if x is y:
+            return Mish(x, name=node.name)
+        case _:
+            return None
+
+
+def _hard_sigmoid(node: Node, site: Site) -> Node | None:
+    """clip(x + 3, 0, 6) / 6 → hard_sigmoid(x; 1/6, 1/2)."""
+    match node:
+        case Mul(a=Clip(x=Add(a=x, b=Const() as three), lo=0.0, hi=6.0), b=Const() as sixth):
+            known = value(three) == 3.0 and near(sixth, 1 / 6)
+            return HardSigmoid(x, 1 / 6, 0.5, name=node.name) if known else None
+        case _:
+            return None
+
+
+def _hard_swish(node: Node, site: Site) -> Node | None:
+    """(x · clip(x + 3, 0, 6)) / 6 → hard_swish(x)."""
+    match node:
+        case Mul(
+            a=Mul(a=x, b=Clip(x=Add(a=y, b=Const() as three), lo=0.0, hi=6.0)), b=Const() as c
+        ):
+            pass
+        case Mul(
+            a=Mul(a=Clip(x=Add(a=y, b=Const() as three), lo=0.0, hi=6.0), b=x), b=Const() as c
+        ):
+            pass
+        case _:
+            return None
+    known = x is y and value(three) == 3.0 and near(c, 1 / 6)
+    return HardSwish(x, name=node.name) if known else None
+
+
+def _gelu(node: Node, site: Site) -> Node | None:
+    """x · (1 + erf(x/√2)) · 1/2, the three factors in any order."""
+    factors = _factors(node)
+    match factors:
+        case None:
+            return None
+        case (x, Add(a=Erf(x=Mul(a=y, b=Const() as root)), b=Const() as one)):
+            known = x is y and near(root, math.sqrt(0.5)) and value(one) == 1.0
+            return Gelu(x, name=node.name) if known else None
+        case _:
+            return None
+
+
+def _gelu_tanh(node: Node, site: Site) -> Node | None:
+    """x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) · 1/2."""
+    match _factors(node):
+        case (x, Add(a=Tanh(x=Mul(a=Add(a=y, b=cube), b=Const() as root)), b=Const() as one)):
+            known = x is y and near(root, math.sqrt(2 / math.pi)) and value(one) == 1.0
+            return GeluTanh(x, name=node.name) if known and _is_cube(cube, x) else None
+        case _:
+            return None
+
+
+def _factors(node: Node) -> tuple[Node, Node] | None:
+    """(x, rest) of a product x · rest · 1/2 in any of its groupings, rest being the sum."""
+    match node:
+        case Mul(a=Mul(a=a, b=b), b=Const() as half) if near(half, 0.5):
+            return (a, b) if isinstance(b, Add) else (b, a)
+        case Mul(a=Mul(a=a, b=Const() as half), b=b) if near(half, 0.5):
+            return (a, b) if isinstance(b, Add) else (b, a)
+        case Mul(a=b, b=Mul(a=a, b=Const() as half)) if near(half, 0.5):
+            return (a, b) if isinstance(b, Add) else (b, a)
+        case _:
+            return None
+
+
+def _is_cube(node: Node, x: Node) -> bool:
+    """0.044715 · x³."""
+    match node:
+        case Mul(a=Pow(a=y, b=Const() as three), b=Const() as c):
+            return x is y and value(three) == 3.0 and near(c, 0.044715)
+        case Mul(a=Mul(a=Mul(a=p, b=q), b=r), b=Const() as c):
+            return p is q is r is x and near(c, 0.044715)
+        case Mul(a=Mul(a=p, b=Mul(a=q, b=r)), b=Const() as c):
+            return p is q is r is x and near(c, 0.044715)
+        case _:
+            return False
+
+
+def value(c: Const) -> float | None:
+    """The one number of a constant, or None."""
+    return float(c.array.reshape(-1)[0]) if c.data.nbytes <= 8 and c.array.size == 1 else None
+
+
+def near(c: Const, wanted: float) -> bool:
+    """True for a constant of one number close to `wanted`."""
+    found = value(c)
+    return found is not None and math.isclose(found, wanted, rel_tol=1e-3)

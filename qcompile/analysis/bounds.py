@@ -1,0 +1,167 @@
+"""How large an integer value can get: proved from types and from the actual weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Add, Mul, Sub
+from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.pointwise import Relu
+from qcompile.ir.ops.pool import AveragePool
+from qcompile.ir.ops.quant import Quantize
+from qcompile.ir.ops.reduce import ReduceMean, ReduceSum
+from qcompile.ir.ops.resize import FRACTION_BITS, ResizeLinear
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import TensorType
+from qcompile.numerics.rounding import shift_half_up
+
+Interval = tuple[int, int]
+
+
+@dataclass
+class Bounds:
+    """Intervals [lo, hi] that hold every integer of a node, found once per node.
+
+    Sums are bounded term by term from the actual weights: Σ max(w·(lo−z), w·(hi−z)).
+    """
+
+    _found: dict[Node, Interval] = field(default_factory=dict[Node, Interval])
+
+    def of(self, node: Node) -> Interval:
+        """The integers that the node can take, whatever the model's input."""
+        if node not in self._found:
+            self._found[node] = self._derive(node)
+        return self._found[node]
+
+    def centred(self, node: Node) -> Interval:
+        """Bounds of q − zero_point."""
+        lo, hi = self.of(node)
+        unit = node.type.unit
+        assert unit is not None
+        return lo - max(unit.zero_point), hi - min(unit.zero_point)
+
+    def magnitude(self, node: Node) -> int:
+        """The greatest |q − zero_point|."""
+        lo, hi = self.centred(node)
+        return max(-lo, hi, 0)
+
+    def real(self, node: Node) -> float:
+        """The greatest magnitude in reals."""
+        unit = node.type.unit
+        assert unit is not None
+        return self.magnitude(node) * max(unit.scale)
+
+    def _derive(self, node: Node) -> Interval:
+        match node:
+            case Const():
+                return _extent(np.asarray(node.array))
+            case Requantize(lo=lo, hi=hi):
+                return self._requantized(node, lo, hi)
+            case Lut(table=table):
+                return self.of(table)
+            case Quantize():
+                return node.elem.lo, node.elem.hi
+            case Conv(x=x, w=w, bias=bias) | ConvTranspose(x=x, w=w, bias=bias):
+                axis = 0 if isinstance(node, Conv) else 1
+                return self._contraction(node, x, w, bias, axis)
+            case MatMul(a=a, b=b, bias=bias):
+                return self._product(a, b, bias, node)
+            case Relu(x=x):
+                lo, hi = self.of(x)
+                zero = x.type.unit.zero_point[0] if x.type.unit else 0
+                return max(lo, zero), max(hi, zero)
+            case _:
+                return self._arithmetic(node)
+
+    def _arithmetic(self, node: Node) -> Interval:
+        match node:
+            case Add(a=a, b=b):
+                (al, ah), (bl, bh) = self.of(a), self.of(b)
+                return al + bl, ah + bh
+            case Sub(a=a, b=b):
+                (al, ah), (bl, bh) = self.of(a), self.of(b)
+                return al - bh, ah - bl
+            case Mul(a=a, b=b):
+                ends = [p * q for p in self.centred(a) for q in self.centred(b)]
+                return min(ends), max(ends)
+            case AveragePool(x=x):
+                parts = node.common_multiple(_static(x.type))
+                return self._times(x, parts)
+            case ReduceSum(x=x, axes=axes) | ReduceMean(x=x, axes=axes):
+                shape = x.type.shape
+                return self._times(x, int(np.prod([shape[a] for a in axes])))
+            case ResizeLinear(x=x, low=low):
+                return self._times(x, 1 << (FRACTION_BITS * len(low)))
+            case _ if node.type.unit is not None and node.operands:
+                found = [self.of(o) for o in node.operands if o.type.unit is not None]
+                zero = node.type.unit.zero_point
+                return (
+                    min([lo for lo, _ in found] + list(zero)),
+                    max([hi for _, hi in found] + list(zero)),
+                )
+            case _:
+                return node.type.elem.lo, node.type.elem.hi
+
+    def _times(self, x: Node, factor: int) -> Interval:
+        lo, hi = self.centred(x)
+        return min(lo, 0) * factor, max(hi, 0) * factor
+
+    def _requantized(self, node: Requantize, lo: int, hi: int) -> Interval:
+        ends = np.array(self.centred(node.x), object)
+        greatest, shift = max(node.numbers.value), node.numbers.shift
+        low, high = (int(shift_half_up(e * greatest, shift)) for e in ends)
+        zero = node.unit.zero_point[0]
+        return min(max(min(low, 0) + zero, lo), hi), max(min(max(high, 0) + zero, hi), lo)
+
+    def _contraction(self, node: Node, x: Node, w: Node, bias: Node | None, axis: int) -> Interval:
+        if not isinstance(w, Const):
+            terms = int(np.prod([d for d in w.type.shape if isinstance(d, int)]))
+            reach = self.magnitude(x) * self.magnitude(w) * terms
+            return -reach, reach
+        lo, hi = self.centred(x)
+        weights = np.asarray(w.array).astype(np.int64)
+        axes = tuple(a for a in range(weights.ndim) if a != axis)
+        low, high = _sums(weights, min(lo, 0), max(hi, 0), axes)
+        repeat = node.groups if isinstance(node, ConvTranspose) else 1
+        low, high = np.tile(low, repeat), np.tile(high, repeat)
+        return _with_bias(low, high, bias)
+
+    def _product(self, a: Node, b: Node, bias: Node | None, node: Node) -> Interval:
+        if isinstance(b, Const):
+            lo, hi = self.centred(a)
+            weights = np.asarray(b.array).astype(np.int64)
+            low, high = _sums(weights, lo, hi, (weights.ndim - 2,))
+            return _with_bias(low.reshape(-1, low.shape[-1]), high, bias)
+        inner = a.type.shape[-1]
+        assert isinstance(inner, int)
+        reach = self.magnitude(a) * self.magnitude(b) * inner
+        return _with_bias(np.array([-reach]), np.array([reach]), bias)
+
+
+def _sums(
+    w: NDArray[Any], lo: int, hi: int, axes: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    positive = np.where(w > 0, w, 0).sum(axes)
+    negative = np.where(w < 0, w, 0).sum(axes)
+    return positive * lo + negative * hi, positive * hi + negative * lo
+
+
+def _with_bias(low: NDArray[Any], high: NDArray[Any], bias: Node | None) -> Interval:
+    if isinstance(bias, Const):
+        added = np.asarray(bias.array).astype(np.int64)
+        low, high = low + added, high + added
+    return int(low.min()), int(high.max())
+
+
+def _extent(values: NDArray[Any]) -> Interval:
+    return (0, 0) if values.size == 0 else (int(values.min()), int(values.max()))
+
+
+def _static(kind: TensorType) -> tuple[int, ...]:
+    return tuple(d for d in kind.shape[2:] if isinstance(d, int))

@@ -1,0 +1,107 @@
+"""What a target is: a name, what it wants quantized, what it takes, how it is built and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.types import Array
+from qcompile.passes.recipe import Recipe
+
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The graphs of one compilation, all runnable: float, calibrated (fake-quantized), integer."""
+
+    real: Graph
+    calibrated: Graph
+    integer: Graph
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What a target wrote: files relative to the artifact folder, and facts for the manifest.
+
+    `details` must be plain JSON and the same on every run. `activation_peak_bytes` is the memory
+    for values at run time, `latency_ms` a prediction if the target has one.
+    """
+
+    files: tuple[str, ...]
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    activation_peak_bytes: int = 0
+    latency_ms: float | None = None
+
+
+class Runtime(Protocol):
+    """An artifact, opened. Inputs and outputs by name, one sample at a time.
+
+    Inputs are reals (or integers where the model's own input is integer). `run` gives reals,
+    `run_raw` the integers behind them where an output has some, `trace` the integers of every
+    named value that the runtime can show, in order of execution.
+    """
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs as reals."""
+        ...
+
+    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs as the integer program gives them."""
+        ...
+
+    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
+        """Named intermediate integers, by node name."""
+        ...
+
+
+class Target(Protocol):
+    """A place where integer programs run.
+
+    `exact`: every output equals the interpreter's bit for bit (promised only for graphs without
+    float islands when `floats_close`).
+    """
+
+    @property
+    def name(self) -> str:
+        """The word behind --target."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for `qcompile targets`."""
+        ...
+
+    @property
+    def instructions(self) -> Mapping[str, str]:
+        """Instruction or operator → native, emulated or absent."""
+        ...
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is quantized, and how."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Integer parts equal the interpreter bit for bit."""
+        ...
+
+    def deployed(self, stages: Stages) -> Graph:
+        """The stage's graph that the artifact stands for, in this target's own form."""
+        ...
+
+    def refusals(self, graph: Graph) -> Sequence[str]:
+        """One sentence for each node that the target has no kernel for."""
+        ...
+
+    def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
+        """Writes kernels and weights into the folder; same graph, same bytes."""
+        ...
+
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> Runtime:
+        """The artifact in the folder, ready to run. `ArtifactError` says what is wrong with it."""
+        ...
