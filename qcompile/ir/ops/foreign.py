@@ -16,18 +16,21 @@ class Runner(Protocol):
 
 @op
 class Foreign(Node):
-    """Result `index` of the ONNX operator `domain::op_type` (version `opset`).
+    """Result `index` of the ONNX operator `domain::op_type`.
 
-    `present` marks which of the operator's inputs are given: operands fill them in order.
-    `payload` is the serialized ONNX NodeProto that carries the attributes; `results` are the types
-    of all results.
+    `payload` is the serialized ONNX NodeProto, attributes and subgraphs included. `names` are the
+    names under which it knows `xs`: its inputs, then what its subgraphs read from outside.
+    `result_names` and `results` are its outputs' names ("" for an absent one) and types; `opsets`
+    are the operator sets, by domain, that it is written in.
     """
 
     op_type: str
     domain: str
-    opset: int
+    opsets: tuple[tuple[str, int], ...]
     payload: bytes
     xs: tuple[Node, ...]
+    names: tuple[str, ...]
+    result_names: tuple[str, ...]
     results: tuple[TensorType, ...]
     index: int
     runner: Runner
@@ -48,4 +51,4 @@ class Foreign(Node):
 
 def foreign_attributes(node: Foreign) -> dict[str, Any]:
     """What identifies the call, for text."""
-    return {"op_type": node.op_type, "domain": node.domain, "opset": node.opset}
+    return {"op_type": node.op_type, "domain": node.domain, "opsets": node.opsets}

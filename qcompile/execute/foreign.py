@@ -1,0 +1,126 @@
+"""Foreign operators run in onnxruntime, each as a model of one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from qcompile.errors import BadModel
+from qcompile.ir.ops.foreign import Foreign
+from qcompile.ir.types import Array, Scalar
+
+OLDEST_OPSET = 7  # what onnxruntime still guarantees
+_IR_VERSION = 10
+
+_CODES: dict[str, int] = {
+    "f64": TensorProto.DOUBLE,
+    "f32": TensorProto.FLOAT,
+    "f16": TensorProto.FLOAT16,
+    "bf16": TensorProto.BFLOAT16,
+    "f8e4m3": TensorProto.FLOAT8E4M3FN,
+    "f8e5m2": TensorProto.FLOAT8E5M2,
+    "bool": TensorProto.BOOL,
+    "i4": TensorProto.INT4,
+    "u4": TensorProto.UINT4,
+    "i8": TensorProto.INT8,
+    "i16": TensorProto.INT16,
+    "i32": TensorProto.INT32,
+    "i64": TensorProto.INT64,
+    "u8": TensorProto.UINT8,
+    "u16": TensorProto.UINT16,
+    "u32": TensorProto.UINT32,
+    "u64": TensorProto.UINT64,
+}
+# Formats that onnxruntime does not take from numpy travel in a wider one, which holds them exactly.
+_CARRIERS = {"bf16": "f32", "f8e4m3": "f32", "f8e5m2": "f32", "i4": "i8", "u4": "u8"}
+
+
+class OrtRunner:
+    """Runs one foreign operator; keeps its session, so share it between the node's results."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
+
+    def __call__(self, node: Foreign, operands: tuple[Array, ...]) -> tuple[Array, ...]:
+        """All results of the operator; one that it does not give is an empty array."""
+        session = self.session(node)
+        feeds = {
+            f"in.{i}": np.ascontiguousarray(x).astype(_carrier(o.type.elem).storage, copy=False)
+            for i, (x, o) in enumerate(zip(operands, node.xs, strict=True))
+        }
+        try:
+            found: list[Any] = session.run(None, feeds)  # pyright: ignore
+        except Exception as error:
+            raise BadModel(f"{node.title} {node.name}: {first_line(error)}") from error
+        given = iter(found)
+        return tuple(
+            np.asarray(next(given)).astype(t.elem.storage, copy=False)
+            if name
+            else np.empty(0, t.elem.storage)
+            for name, t in zip(node.result_names, node.results, strict=True)
+        )
+
+    def session(self, node: Foreign) -> onnxruntime.InferenceSession:
+        """The session of this operator on operands of these element formats."""
+        elems = tuple(x.type.elem.name for x in node.xs)
+        if elems not in self._sessions:
+            self._sessions[elems] = _open(one_node_model(node), node.title)
+        return self._sessions[elems]
+
+
+def one_node_model(node: Foreign) -> onnx.ModelProto:
+    """The operator alone, between casts from and to the formats that numpy can carry."""
+    inputs: list[onnx.ValueInfoProto] = []
+    body: list[onnx.NodeProto] = []
+    for i, (name, x) in enumerate(zip(node.names, node.xs, strict=True)):
+        code = _code(_carrier(x.type.elem))
+        inputs.append(helper.make_tensor_value_info(f"in.{i}", code, [None] * x.type.rank))
+        body.append(_passed(f"in.{i}", name, x.type.elem))
+    body.append(onnx.NodeProto.FromString(node.payload))
+    outputs: list[onnx.ValueInfoProto] = []
+    for i, (name, kind) in enumerate(zip(node.result_names, node.results, strict=True)):
+        if name:
+            carrier = _carrier(kind.elem)
+            outputs.append(helper.make_tensor_value_info(f"out.{i}", _code(carrier), None))
+            body.append(_passed(name, f"out.{i}", carrier, of=kind.elem))
+    graph = helper.make_graph(body, node.op_type, inputs, outputs)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in node.opsets]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+
+
+def _passed(source: str, target: str, elem: Scalar, *, of: Scalar | None = None) -> onnx.NodeProto:
+    if (_carrier(elem) if of is None else of) == elem:
+        return helper.make_node("Identity", [source], [target])
+    return helper.make_node("Cast", [source], [target], to=_code(elem))
+
+
+def _carrier(elem: Scalar) -> Scalar:
+    return Scalar(_CARRIERS.get(elem.name, elem.name))
+
+
+def _code(elem: Scalar) -> int:
+    if elem.name not in _CODES:
+        raise BadModel(f"onnxruntime has no element type {elem}")
+    return _CODES[elem.name]
+
+
+def _open(model: onnx.ModelProto, title: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise BadModel(f"{title}: onnxruntime does not take it: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without the tail that repeats the model."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

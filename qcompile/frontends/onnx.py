@@ -1,0 +1,60 @@
+"""ONNX → Graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+
+from qcompile.errors import BadModel
+from qcompile.frontends.onnx_file import load_model
+from qcompile.frontends.onnx_graph import Reader
+from qcompile.frontends.onnx_inputs import graph_inputs
+from qcompile.ir.graph import Graph
+
+OLDEST, NEWEST = 6, onnx.defs.onnx_opset_version()
+_NO_SHAPES: Mapping[str, tuple[int, ...]] = {}
+
+
+def read_onnx(
+    path: str | os.PathLike[str], *, shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES
+) -> Graph:
+    """The file's graph. `shapes` binds open lengths of inputs; weights are not loaded."""
+    file = Path(path)
+    model = load_model(file)
+    return graph_of(model, shapes=shapes, folder=file.parent, name=file.stem)
+
+
+def graph_of(
+    model: onnx.ModelProto,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
+    folder: Path | None = None,
+    name: str = "",
+) -> Graph:
+    """The model's graph; external data is looked for in `folder`. The model must stay as it is."""
+    opsets = _opsets(model)
+    graph = model.graph
+    stored = {t.name for t in graph.initializer}
+    inputs = graph_inputs([v for v in graph.input if v.name not in stored], shapes)
+    reader = Reader(opsets, folder)
+    reader.values.update((node.name, node) for node in inputs)
+    if len(reader.values) != len(inputs):
+        raise BadModel(f"two inputs share a name: {', '.join(n.name for n in inputs)}")
+    names = [value.name for value in graph.output]
+    results = reader.read(graph, names)
+    return Graph(name or graph.name or "model", inputs, tuple(zip(names, results, strict=True)))
+
+
+def _opsets(model: onnx.ModelProto) -> dict[str, int]:
+    opsets = {entry.domain.removesuffix("ai.onnx") if entry.domain == "ai.onnx" else entry.domain:
+              entry.version for entry in model.opset_import}  # fmt: skip
+    version = opsets.get("", NEWEST if opsets else 1)
+    if not OLDEST <= version <= NEWEST:
+        raise BadModel(
+            f"opset {version} is not supported: convert the model to one from {OLDEST} to {NEWEST} "
+            "with onnx.version_converter"
+        )
+    return opsets | {"": version}

@@ -1,0 +1,84 @@
+"""Normalizations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of, scalar
+from qcompile.ir.dims import Dim, size
+from qcompile.ir.node import Node
+from qcompile.ir.ops import norm as n
+from qcompile.ir.ops.binary import Add, Div, Mul
+from qcompile.ir.ops.pointwise import Sqrt
+from qcompile.ir.ops.reduce import ReduceMean
+from qcompile.ir.ops.shape import Reshape
+from qcompile.ir.ops.source import const
+
+
+def _batch(call: Call) -> Node:
+    """With frozen statistics; a training-mode node stays foreign."""
+    training = call.flag("training_mode") if call.opset >= 14 else len(call.node.output) > 1
+    if training or any(call.wanted[1:]):
+        raise Opaque("updates its statistics")
+    if call.opset < 9 and not call.flag("spatial", default=True):
+        raise Opaque("has statistics for each place")
+    x, gamma, beta, mean, var = (call.x(i) for i in range(5))
+    return n.BatchNorm(x, gamma, beta, mean, var, call.real("epsilon", 1e-5))
+
+
+def _instance(call: Call) -> Node:
+    return n.InstanceNorm(call.x(0), call.x(1), call.x(2), call.real("epsilon", 1e-5))
+
+
+def _layer(call: Call) -> Node:
+    if any(call.wanted[1:]):
+        raise Opaque("the statistics are used")
+    x, gamma = call.x(0), call.x(1)
+    axis = axis_of(call, call.integer("axis", -1), x.type.rank)
+    return n.LayerNorm(x, gamma, call.maybe(2), axis, call.real("epsilon", 1e-5))
+
+
+def _local_response(call: Call) -> Node:
+    alpha, beta = call.real("alpha", 1e-4), call.real("beta", 0.75)
+    size_ = call.integer("size")
+    return n.LocalResponseNorm(call.x(), size_, alpha, beta, call.real("bias", 1.0))
+
+
+def _rms(call: Call) -> Node:
+    """x / √(mean(x²) + eps) · scale."""
+    x = call.x(0)
+    axis = axis_of(call, call.integer("axis", -1), x.type.rank)
+    axes = tuple(range(axis, x.type.rank))
+    mean = ReduceMean(Mul(x, x), axes)
+    root = Sqrt(Add(mean, scalar(call.real("epsilon", 1e-5), x)))
+    return Mul(Div(x, root), call.x(1))
+
+
+def _group(call: Call) -> Node:
+    """InstanceNorm over [n, groups, rest]; scales per group before opset 21, per channel since."""
+    x, gamma, beta = call.x(0), call.x(1), call.x(2)
+    groups, channels = call.integer("num_groups"), x.type.shape[1]
+    if not isinstance(channels, int) or channels % groups or call.opset < 21:
+        raise Opaque(f"{channels} channels in {groups} groups")
+    rest: tuple[Dim, ...] = x.type.shape[2:]
+    flat = Reshape(x, (x.type.shape[0], groups, channels // groups * size(rest)))
+    one, zero = (_filled(groups, v, x) for v in (1.0, 0.0))
+    normal = Reshape(
+        n.InstanceNorm(flat, one, zero, call.real("epsilon", 1e-5)), x.type.shape
+    )
+    spread = (channels, *(1,) * len(rest))
+    return Add(Mul(normal, Reshape(gamma, spread)), Reshape(beta, spread))
+
+
+def _filled(count: int, value: float, like: Node) -> Node:
+    return const(np.full(count, value), elem=like.type.elem)
+
+
+NORM: dict[str, Translator] = {
+    "BatchNormalization": _batch,
+    "InstanceNormalization": _instance,
+    "LayerNormalization": _layer,
+    "LRN": _local_response,
+    "RMSNormalization": _rms,
+    "GroupNormalization": _group,
+}

@@ -1,0 +1,144 @@
+"""Element by element: functions of one value, casts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qcompile.errors import BadModel
+from qcompile.frontends.onnx_call import Call, Opaque, Translator, scalar
+from qcompile.frontends.onnx_tensor import elem_of
+from qcompile.ir.node import Node
+from qcompile.ir.ops import pointwise as p
+from qcompile.ir.ops.binary import Maximum, Minimum, Mul
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import BOOL, Scalar
+
+
+def _unary(op: type[p.Unary]) -> Translator:
+    return lambda call: op(call.x())
+
+
+def _elu(call: Call) -> Node:
+    return p.Elu(call.x(), call.real("alpha", 1.0))
+
+
+def _celu(call: Call) -> Node:
+    return p.Celu(call.x(), call.real("alpha", 1.0))
+
+
+def _selu(call: Call) -> Node:
+    alpha = call.real("alpha", 1.67326319217681884765625)
+    return p.Selu(call.x(), alpha, call.real("gamma", 1.05070102214813232421875))
+
+
+def _leaky_relu(call: Call) -> Node:
+    return p.LeakyRelu(call.x(), call.real("alpha", 0.01))
+
+
+def _thresholded_relu(call: Call) -> Node:
+    return p.ThresholdedRelu(call.x(), call.real("alpha", 1.0))
+
+
+def _shrink(call: Call) -> Node:
+    return p.Shrink(call.x(), call.real("bias", 0.0), call.real("lambd", 0.5))
+
+
+def _hard_sigmoid(call: Call) -> Node:
+    return p.HardSigmoid(call.x(), call.real("alpha", 0.2), call.real("beta", 0.5))
+
+
+def _gelu(call: Call) -> Node:
+    match call.text("approximate", "none"):
+        case "none":
+            return p.Gelu(call.x())
+        case "tanh":
+            return p.GeluTanh(call.x())
+        case other:
+            raise BadModel(f"{call}: approximate is {other!r}")
+
+
+def _swish(call: Call) -> Node:
+    alpha, x = call.real("alpha", 1.0), call.x()
+    return p.Silu(x) if alpha == 1 else Mul(x, p.Sigmoid(Mul(x, scalar(alpha, x))))
+
+
+def _clip(call: Call) -> Node:
+    """Bounds are attributes before opset 11, inputs since."""
+    if call.opset < 11:
+        least = float(np.finfo(np.float32).min)
+        lo, hi = call.real("min", least), call.real("max", -least)
+        return p.Clip(call.x(), -np.inf if lo == least else lo, np.inf if hi == -least else hi)
+    x, lo_node, hi_node = call.x(), call.maybe(1), call.maybe(2)
+    if all(isinstance(bound, Const | None) for bound in (lo_node, hi_node)):
+        lo = -np.inf if lo_node is None else call.number(1)
+        return p.Clip(x, lo, np.inf if hi_node is None else call.number(2))
+    low = x if lo_node is None else Maximum(x, lo_node)
+    return low if hi_node is None else Minimum(low, hi_node)
+
+
+def _cast(call: Call) -> Node:
+    to = elem_of(call.integer("to"), where=str(call))
+    return _convert(call, call.x(), to)
+
+
+def _cast_like(call: Call) -> Node:
+    return _convert(call, call.x(), call.kind(1).elem)
+
+
+def _convert(call: Call, x: Node, to: Scalar) -> Node:
+    plain = {"f64", "f32", "f16", "bf16"}
+    for elem in (x.type.elem, to):
+        if elem.is_float and elem.name not in plain:
+            raise Opaque(f"casts {x.type.elem} to {to}")
+        if not elem.is_float and elem != BOOL and elem.bits < 8:
+            raise Opaque(f"casts {x.type.elem} to {to}")
+    return x if x.type.elem == to else p.Cast(x, to)
+
+
+def _dropout(call: Call) -> Node:
+    """Identity at inference; with a training flag that is not false it stays foreign."""
+    training = call.maybe(2)
+    if training is not None and call.number(2) != 0:
+        raise Opaque("drops at random")
+    if len(call.wanted) > 1 and call.wanted[1]:
+        raise Opaque("the mask is used")
+    return call.x()
+
+
+POINTWISE: dict[str, Translator] = {
+    "Abs": _unary(p.Abs),
+    "Ceil": _unary(p.Ceil),
+    "Celu": _celu,
+    "Clip": _clip,
+    "Cos": _unary(p.Cos),
+    "Elu": _elu,
+    "Erf": _unary(p.Erf),
+    "Exp": _unary(p.Exp),
+    "Floor": _unary(p.Floor),
+    "Gelu": _gelu,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _unary(p.HardSwish),
+    "LeakyRelu": _leaky_relu,
+    "Log": _unary(p.Log),
+    "Mish": _unary(p.Mish),
+    "Neg": _unary(p.Neg),
+    "Not": _unary(p.Not),
+    "Reciprocal": _unary(p.Reciprocal),
+    "Relu": _unary(p.Relu),
+    "Round": _unary(p.Round),
+    "Selu": _selu,
+    "Shrink": _shrink,
+    "Sigmoid": _unary(p.Sigmoid),
+    "Sign": _unary(p.Sign),
+    "Sin": _unary(p.Sin),
+    "Softplus": _unary(p.Softplus),
+    "Softsign": _unary(p.Softsign),
+    "Sqrt": _unary(p.Sqrt),
+    "Swish": _swish,
+    "Tanh": _unary(p.Tanh),
+    "ThresholdedRelu": _thresholded_relu,
+    "Cast": _cast,
+    "CastLike": _cast_like,
+    "Dropout": _dropout,
+    "Identity": lambda call: call.x(),
+}

@@ -1,0 +1,26 @@
+"""Which function reads which ONNX operator. Anything else stays foreign."""
+
+from __future__ import annotations
+
+from qcompile.frontends.onnx_binary import BINARY
+from qcompile.frontends.onnx_call import Translator
+from qcompile.frontends.onnx_linear import LINEAR
+from qcompile.frontends.onnx_norm import NORM
+from qcompile.frontends.onnx_pointwise import POINTWISE
+from qcompile.frontends.onnx_reduce import REDUCE
+from qcompile.frontends.onnx_shape import SHAPE
+from qcompile.frontends.onnx_slice import SLICE
+from qcompile.frontends.onnx_source import SOURCE
+from qcompile.frontends.onnx_window import WINDOW
+
+TRANSLATORS: dict[str, Translator] = {
+    **SOURCE,
+    **LINEAR,
+    **POINTWISE,
+    **BINARY,
+    **SHAPE,
+    **SLICE,
+    **REDUCE,
+    **NORM,
+    **WINDOW,
+}
