@@ -1,0 +1,107 @@
+"""FakeQuant as QuantizeLinear and DequantizeLinear, in the form that inference engines fuse.
+
+Activations: one Q/DQ pair on each edge. Weights: stored as integers behind a DequantizeLinear.
+Biases: int32 behind a DequantizeLinear whose scale is the product of input and weight scale.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.quant import FakeQuant, to_integers
+from qcompile.ir.types import I32, Array, Scalar
+from qcompile.ir.unit import Affine
+from qcompile.targets.onnx.borders import check_ungrouped, quantize_linear
+from qcompile.targets.onnx.bytes8 import sizes
+from qcompile.targets.onnx.contract import conv, conv_transpose, matmul
+from qcompile.targets.onnx.model import Handler, Writer
+
+
+def fake_quant(w: Writer, node: FakeQuant) -> None:
+    """A pair on a computed edge; one DequantizeLinear on a constant."""
+    check_ungrouped(node, node.unit)
+    since = 21 if node.elem.storage.itemsize == 2 else 13
+    if w.is_constant(node.x):
+        whole = _stored(w, node, node.elem, node.unit)
+    else:
+        x = _held_inside(w, node)
+        whole = quantize_linear(w, x, node.elem, node.unit, since=since)
+    _dequantize(w, whole, node.elem, node.unit, out=w.names[node], since=since)
+
+
+def _stored(w: Writer, node: FakeQuant, elem: Scalar, unit: Affine) -> str:
+    name = f"{w.names[node]}~q"
+
+    def load() -> Array:
+        return to_integers(w.load(node.x), elem, unit)
+
+    return w.promise(name, elem.storage, sizes(node.type), load)
+
+
+def _held_inside(w: Writer, node: FakeQuant) -> str:
+    """x clipped to what fewer bits than the storage's can hold."""
+    elem, unit, x = node.elem, node.unit, w.value(node.x)
+    if elem.bits == 8 * elem.storage.itemsize:
+        return x
+    zero, scale = unit.zero_points(node.type.rank), unit.scales(node.type.rank)
+    raised = w.op("Max", [x, w.constant((elem.lo - zero) * scale, np.float32)])
+    return w.op("Min", [raised, w.constant((elem.hi - zero) * scale, np.float32)])
+
+
+def _dequantize(
+    w: Writer, whole: str, elem: Scalar, unit: Affine, *, out: str, since: int = 13
+) -> str:
+    one = unit.axis is None
+    zero: NDArray[np.int64] = np.broadcast_to(np.array(unit.zero_point), (len(unit.scale),))
+    scale = w.constant(unit.scale[0] if one else unit.scale, np.float32)
+    point = w.constant(zero[0] if one else zero, elem.storage)
+    axis = 0 if one and elem == I32 else unit.axis
+    return w.op("DequantizeLinear", [whole, scale, point], out=out, axis=axis, since=since)
+
+
+def with_bias(w: Writer, node: Conv | ConvTranspose | MatMul) -> None:
+    """The float operator, its constant bias stored in 32 bits if both operands are quantized."""
+    bias = _stored_bias(w, node)
+    match node:
+        case Conv():
+            conv(w, node)
+        case ConvTranspose():
+            conv_transpose(w, node)
+        case MatMul():
+            matmul(w, node)
+    if bias is not None:
+        w.nodes[-1].input[-1] = bias
+
+
+def _stored_bias(w: Writer, node: Conv | ConvTranspose | MatMul) -> str | None:
+    bias = node.bias
+    x, weight = node.operands[:2]
+    if bias is None or not w.is_constant(bias):
+        return None
+    if not (isinstance(x, FakeQuant) and isinstance(weight, FakeQuant) and x.unit.per_tensor):
+        return None
+    unit = _bias_unit(node, x.unit, weight.unit)
+
+    def load() -> Array:
+        steps = w.load(bias).astype(np.float64) / unit.scales(1)
+        return np.clip(np.rint(steps), I32.lo + 1, I32.hi).astype(np.int32)
+
+    whole = w.promise(w.fresh(), np.dtype(np.int32), sizes(bias.type), load)
+    return _dequantize(w, whole, I32, unit, out=w.fresh())
+
+
+def _bias_unit(node: Conv | ConvTranspose | MatMul, x: Affine, weight: Affine) -> Affine:
+    scale = tuple(x.scale[0] * s for s in weight.scale)
+    repeat = node.groups if isinstance(node, ConvTranspose) and len(scale) > 1 else 1
+    return Affine(scale * repeat, axis=None if weight.per_tensor else 0)
+
+
+QDQ: dict[type[Node], Handler] = {
+    FakeQuant: fake_quant,
+    Conv: with_bias,
+    ConvTranspose: with_bias,
+    MatMul: with_bias,
+}
