@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from qcompile.errors import BadModel
+from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
+from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Array, Scalar
 
 OLDEST_OPSET = 7  # what onnxruntime still guarantees
 _IR_VERSION = 10
+_SMALL = 4096  # bytes
 
 _CODES: dict[str, int] = {
     "f64": TensorProto.DOUBLE,
@@ -40,7 +44,7 @@ _CARRIERS = {"bf16": "f32", "f8e4m3": "f32", "f8e5m2": "f32", "i4": "i8", "u4": 
 
 
 class OrtRunner:
-    """Runs one foreign operator; keeps its session, so share it between the node's results."""
+    """Runs one foreign operator; keeps its sessions, so share it between the node's results."""
 
     def __init__(self) -> None:
         self._sessions: dict[tuple[str, ...], onnxruntime.InferenceSession] = {}
@@ -49,8 +53,9 @@ class OrtRunner:
         """All results of the operator; one that it does not give is an empty array."""
         session = self.session(node)
         feeds = {
-            f"in.{i}": np.ascontiguousarray(x).astype(_carrier(o.type.elem).storage, copy=False)
+            f"in.{i}": np.asarray(x, order="C").astype(_carrier(o.type.elem).storage, copy=False)
             for i, (x, o) in enumerate(zip(operands, node.xs, strict=True))
+            if not _is_small(o)
         }
         try:
             found: list[Any] = session.run(None, feeds)  # pyright: ignore
@@ -65,20 +70,37 @@ class OrtRunner:
         )
 
     def session(self, node: Foreign) -> onnxruntime.InferenceSession:
-        """The session of this operator on operands of these element formats."""
-        elems = tuple(x.type.elem.name for x in node.xs)
-        if elems not in self._sessions:
-            self._sessions[elems] = _open(one_node_model(node), node.title)
-        return self._sessions[elems]
+        """The session of this operator on operands of these types and small constants."""
+        key = tuple(
+            x.data.digest if isinstance(x, Const) and _is_small(x) else str(x.type)
+            for x in node.xs
+        )
+        if key not in self._sessions:
+            self._sessions[key] = _open(one_node_model(node), node.title)
+        return self._sessions[key]
+
+
+def _is_small(node: Node) -> bool:
+    """Small constants stand in the model: some operators want to know them beforehand."""
+    return isinstance(node, Const) and node.data.nbytes <= _SMALL
 
 
 def one_node_model(node: Foreign) -> onnx.ModelProto:
     """The operator alone, between casts from and to the formats that numpy can carry."""
     inputs: list[onnx.ValueInfoProto] = []
+    tensors: list[onnx.TensorProto] = []
     body: list[onnx.NodeProto] = []
     for i, (name, x) in enumerate(zip(node.names, node.xs, strict=True)):
-        code = _code(_carrier(x.type.elem))
-        inputs.append(helper.make_tensor_value_info(f"in.{i}", code, [None] * x.type.rank))
+        carrier = _carrier(x.type.elem)
+        if isinstance(x, Const) and _is_small(x):
+            plain = carrier == x.type.elem
+            values = np.array(x.array, carrier.storage)
+            tensors.append(numpy_helper.from_array(values, name if plain else f"in.{i}"))
+            if plain:
+                continue
+        else:
+            shape = [d if isinstance(d, int) else None for d in x.type.shape]
+            inputs.append(helper.make_tensor_value_info(f"in.{i}", _code(carrier), shape))
         body.append(_passed(f"in.{i}", name, x.type.elem))
     body.append(onnx.NodeProto.FromString(node.payload))
     outputs: list[onnx.ValueInfoProto] = []
@@ -87,7 +109,7 @@ def one_node_model(node: Foreign) -> onnx.ModelProto:
             carrier = _carrier(kind.elem)
             outputs.append(helper.make_tensor_value_info(f"out.{i}", _code(carrier), None))
             body.append(_passed(name, f"out.{i}", carrier, of=kind.elem))
-    graph = helper.make_graph(body, node.op_type, inputs, outputs)
+    graph = helper.make_graph(body, node.op_type, inputs, outputs, tensors)
     opsets = [helper.make_opsetid(domain, version) for domain, version in node.opsets]
     return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
 
@@ -119,6 +141,27 @@ def _open(model: onnx.ModelProto, title: str) -> onnxruntime.InferenceSession:
         )
     except Exception as error:
         raise BadModel(f"{title}: onnxruntime does not take it: {first_line(error)}") from error
+
+
+@lru_cache(maxsize=1)
+def newest_opset() -> int:
+    """The newest standard operator set that this onnxruntime reads."""
+    for version in range(onnx.defs.onnx_opset_version(), OLDEST_OPSET, -1):
+        if _reads(version):
+            return version
+    return OLDEST_OPSET
+
+
+def _reads(version: int) -> bool:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "probe", [value], [])
+    graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1]))
+    opsets = [helper.make_opsetid("", version)]
+    try:
+        _open(helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION), "probe")
+    except BadModel:
+        return False
+    return True
 
 
 def first_line(error: BaseException) -> str:

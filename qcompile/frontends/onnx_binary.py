@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qcompile.errors import BadModel
-from qcompile.frontends.onnx_call import Call, Opaque, Translator, scalar
+from qcompile.frontends.onnx_call import Call, Translator, scalar
 from qcompile.ir.dims import broadcast
 from qcompile.ir.node import Node
 from qcompile.ir.ops import binary as b
+from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.shape import Reshape
 
 
@@ -48,14 +49,18 @@ def _mean(call: Call) -> Node:
 
 
 def _mod(call: Call) -> Node:
-    x = call.kind()
-    if not call.flag("fmod"):
-        if x.is_float:
-            raise BadModel(f"{call}: fmod must be 1 for {x}")
-        return b.Mod(call.x(0), call.x(1))
-    if not x.is_float:
-        raise Opaque("fmod of integers")
-    return b.Mod(call.x(0), call.x(1))
+    """The divisor's sign, or the dividend's with `fmod`."""
+    x, y = call.x(0), call.x(1)
+    if not x.type.is_float:
+        if call.flag("fmod") and x.type.elem.signed:
+            return b.Sub(x, b.Mul(b.Div(x, y), y))
+        return b.Mod(x, y)
+    rest = b.Mod(x, y)
+    if call.flag("fmod"):
+        return rest
+    zero = scalar(0.0, rest)
+    other_side = b.Xor(b.Less(rest, zero), b.Less(y, zero))
+    return b.Where(b.And(other_side, p.Not(b.Equal(rest, zero))), b.Add(rest, y), rest)
 
 
 def _prelu(call: Call) -> Node:

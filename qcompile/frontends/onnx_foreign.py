@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from qcompile.errors import BadModel
-from qcompile.execute.foreign import OLDEST_OPSET, OrtRunner, first_line
+from qcompile.execute.foreign import OLDEST_OPSET, OrtRunner, first_line, newest_opset
 from qcompile.frontends.onnx_call import Call
 from qcompile.frontends.onnx_known import SMALL
 from qcompile.frontends.onnx_tensor import CODES, ELEMENTS
@@ -95,7 +95,7 @@ def _oldest(proto: onnx.NodeProto, opsets: dict[str, int]) -> tuple[tuple[str, i
             version = onnx.defs.get_schema(proto.op_type, version, "").since_version
         except onnx.defs.SchemaError:
             raise BadModel(f"{proto.op_type} is not in opset {version}") from None
-    found = {"": max(version, OLDEST_OPSET)}
+    found = {"": min(max(version, OLDEST_OPSET), newest_opset())}
     if proto.domain:
         found[proto.domain] = opsets.get(proto.domain, 1)
     if next(subgraphs(proto), None) is not None:
@@ -133,7 +133,7 @@ def _inferred(
     except Exception as error:
         if "No Op registered" in str(error) or "not registered" in str(error):
             return None
-        raise BadModel(f"{call}: {first_line(error)}") from error
+        return _executed_instead(call, proto, outside, error)
     found = {o.name: o.type for o in [*done.graph.output, *done.graph.value_info]}
     results: list[TensorType] = []
     for name in proto.output:
@@ -151,6 +151,16 @@ def _inferred(
         shape = tuple(_dim(d, name, i) for i, d in enumerate(tensor.shape.dim))
         results.append(TensorType(shape, ELEMENTS[tensor.elem_type]))
     return tuple(results)
+
+
+def _executed_instead(
+    call: Call, proto: onnx.NodeProto, outside: Outside, refusal: Exception
+) -> tuple[TensorType, ...]:
+    """ONNX's rules refuse some of what onnxruntime runs."""
+    try:
+        return _executed(call, proto, outside)
+    except BadModel:
+        raise BadModel(f"{call}: {first_line(refusal)}") from refusal
 
 
 def _dim(dim: Any, name: str, axis: int) -> Dim:

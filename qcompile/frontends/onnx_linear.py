@@ -38,7 +38,7 @@ def _conv_transpose(call: Call) -> Node:
         raise BadModel(f"{call}: kernel_shape differs from the weight's {list(kernel)}")
     stride, dilation = call.integers("strides", (1,) * n), call.integers("dilations", (1,) * n)
     extra = call.integers("output_padding", (0,) * n)
-    pads = _transpose_pads(call, kernel, stride, dilation, extra)
+    pads, extra = _transpose_pads(call, kernel, stride, dilation, extra)
     groups = call.integer("group", 1)
     return ConvTranspose(x, w, call.maybe(2), stride, pads, dilation, extra, groups)
 
@@ -49,29 +49,30 @@ def _transpose_pads(
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
     extra: tuple[int, ...],
-) -> tuple[int, ...]:
-    """total = stride·(length − 1) + extra + span − wanted, split between both ends."""
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Pads and output padding: stride·(length − 1) + extra + span − wanted is cut off both ends."""
     n = len(kernel)
     mode = call.text("auto_pad", "NOTSET")
     wanted = call.integers("output_shape", ())[-n:]
-    if not wanted and mode in ("NOTSET", "VALID"):
-        return call.integers("pads", (0,) * (2 * n)) if mode == "NOTSET" else (0,) * (2 * n)
-    lengths = call.kind(0).shape[2:]
+    if not wanted and mode == "NOTSET":
+        return call.integers("pads", (0,) * (2 * n)), extra
+    if not wanted and mode == "VALID":
+        return (0,) * (2 * n), extra
     before: list[int] = []
     after: list[int] = []
-    for i, length in enumerate(lengths):
+    longer: list[int] = []
+    for i, length in enumerate(call.kind(0).shape[2:]):
         span = dilation[i] * (kernel[i] - 1) + 1
+        total = extra[i] + span - stride[i]
         if wanted:
             if not isinstance(length, int):
                 raise Opaque("output_shape of an open length")
             total = stride[i] * (length - 1) + extra[i] + span - wanted[i]
-        else:
-            total = max(extra[i] + span - stride[i], 0)
-        small = total // 2 if total >= 0 else -(-total // 2)
-        first = small if mode == "SAME_UPPER" else total - small
-        before.append(first)
-        after.append(total - first)
-    return (*before, *after)
+        longer.append(extra[i] + max(-total, 0))
+        total = max(total, 0)
+        before.append(total // 2 if mode == "SAME_UPPER" else total - total // 2)
+        after.append(total - before[-1])
+    return (*before, *after), tuple(longer)
 
 
 def _float(call: Call) -> None:

@@ -8,8 +8,8 @@ from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of, scal
 from qcompile.ir.dims import Dim, size
 from qcompile.ir.node import Node
 from qcompile.ir.ops import norm as n
-from qcompile.ir.ops.binary import Add, Div, Mul
-from qcompile.ir.ops.pointwise import Sqrt
+from qcompile.ir.ops.binary import Add, Div, Mul, Sub
+from qcompile.ir.ops.pointwise import Reciprocal, Sqrt
 from qcompile.ir.ops.reduce import ReduceMean
 from qcompile.ir.ops.shape import Reshape
 from qcompile.ir.ops.source import const
@@ -30,12 +30,18 @@ def _instance(call: Call) -> Node:
     return n.InstanceNorm(call.x(0), call.x(1), call.x(2), call.real("epsilon", 1e-5))
 
 
-def _layer(call: Call) -> Node:
-    if any(call.wanted[1:]):
-        raise Opaque("the statistics are used")
+def _layer(call: Call) -> tuple[Node, ...]:
     x, gamma = call.x(0), call.x(1)
     axis = axis_of(call, call.integer("axis", -1), x.type.rank)
-    return n.LayerNorm(x, gamma, call.maybe(2), axis, call.real("epsilon", 1e-5))
+    eps = call.real("epsilon", 1e-5)
+    normal = n.LayerNorm(x, gamma, call.maybe(2), axis, eps)
+    if not any(call.wanted[1:]):
+        return (normal,)
+    axes = tuple(range(axis, x.type.rank))
+    mean = ReduceMean(x, axes)
+    centred = Sub(x, mean)
+    variance = ReduceMean(Mul(centred, centred), axes)
+    return normal, mean, Reciprocal(Sqrt(Add(variance, scalar(eps, x))))
 
 
 def _local_response(call: Call) -> Node:
@@ -70,6 +76,16 @@ def _group(call: Call) -> Node:
     return Add(Mul(normal, Reshape(gamma, spread)), Reshape(beta, spread))
 
 
+def _mean_variance(call: Call) -> Node:
+    """(x − mean) / (deviation + 1e-9)."""
+    x = call.x()
+    rank = x.type.rank
+    axes = tuple(sorted({axis_of(call, a, rank) for a in call.integers("axes", (0, 2, 3))}))
+    centred = Sub(x, ReduceMean(x, axes))
+    deviation = Sqrt(ReduceMean(Mul(centred, centred), axes))
+    return Div(centred, Add(deviation, scalar(1e-9, x)))
+
+
 def _filled(count: int, value: float, like: Node) -> Node:
     return const(np.full(count, value), elem=like.type.elem)
 
@@ -81,4 +97,5 @@ NORM: dict[str, Translator] = {
     "LRN": _local_response,
     "RMSNormalization": _rms,
     "GroupNormalization": _group,
+    "MeanVarianceNormalization": _mean_variance,
 }

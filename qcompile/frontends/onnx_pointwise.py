@@ -11,7 +11,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Maximum, Minimum, Mul
 from qcompile.ir.ops.source import Const
-from qcompile.ir.types import BOOL, Scalar
+from qcompile.ir.types import F32, F64, Scalar
 
 
 def _unary(op: type[p.Unary]) -> Translator:
@@ -85,14 +85,19 @@ def _cast_like(call: Call) -> Node:
     return _convert(call, call.x(), call.kind(1).elem)
 
 
+_LARGEST = {"f8e4m3": 448.0, "f8e5m2": 57344.0}
+
+
 def _convert(call: Call, x: Node, to: Scalar) -> Node:
-    plain = {"f64", "f32", "f16", "bf16"}
-    for elem in (x.type.elem, to):
-        if elem.is_float and elem.name not in plain:
-            raise Opaque(f"casts {x.type.elem} to {to}")
-        if not elem.is_float and elem != BOOL and elem.bits < 8:
-            raise Opaque(f"casts {x.type.elem} to {to}")
-    return x if x.type.elem == to else p.Cast(x, to)
+    """Eight-bit floats saturate unless the node says otherwise."""
+    if x.type.elem == to:
+        return x
+    if to.name in ("f8e8m0", "f4e2m1") or (to.is_integer and to.bits < 8):
+        raise Opaque(f"casts {x.type.elem} to {to}")
+    if to.name not in _LARGEST or not call.flag("saturate", default=True):
+        return p.Cast(x, to)
+    wide = x if x.type.elem in (F32, F64) else p.Cast(x, F32)
+    return p.Cast(p.Clip(wide, -_LARGEST[to.name], _LARGEST[to.name]), to)
 
 
 def _dropout(call: Call) -> Node:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
+
+import numpy as np
 
 from qcompile.errors import BadModel
 from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
-from qcompile.ir.dims import Dim, is_static, size
+from qcompile.ir.dims import Dim, is_static, size, static
 from qcompile.ir.node import Node
 from qcompile.ir.ops import reduce as r
 from qcompile.ir.ops.binary import Mul
 from qcompile.ir.ops.pointwise import Abs, Log
 from qcompile.ir.ops.shape import Reshape
+from qcompile.ir.ops.source import const
+from qcompile.ir.types import BOOL
 
 
 def _axes(call: Call) -> tuple[int, ...] | None:
@@ -42,15 +47,26 @@ def _reduction(
     return translate
 
 
-def _non_empty(op: type[r.Reduction]) -> Callable[..., Node]:
-    """What has no value over nothing stays foreign there."""
+def _extreme(op: type[r.Reduction], worst: float) -> Callable[..., Node]:
+    """Over nothing the result is the worst value there is."""
 
     def build(x: Node, axes: tuple[int, ...], *, keepdims: bool) -> Node:
-        if 0 in x.type.shape:
-            raise Opaque("reduces an empty tensor")
-        return op(x, axes, keepdims=keepdims)
+        result = op(x, axes, keepdims=keepdims)
+        if not any(x.type.shape[a] == 0 for a in axes):
+            return result
+        elem = x.type.elem
+        value = worst
+        if not elem.is_float:
+            value = int(worst > 0) if elem == BOOL else elem.hi if worst > 0 else elem.lo
+        return const(np.full(static(result.type.shape), value, elem.storage))
 
     return build
+
+
+def _mean(x: Node, axes: tuple[int, ...], *, keepdims: bool) -> Node:
+    if 0 in x.type.shape:
+        raise Opaque("the mean of nothing")
+    return r.ReduceMean(x, axes, keepdims=keepdims)
 
 
 def _arg(op: type[r.Arg]) -> Translator:
@@ -88,15 +104,15 @@ def _rest(call: Call, shape: tuple[Dim, ...]) -> Dim:
 
 REDUCE: dict[str, Translator] = {
     "ReduceSum": _reduction(r.ReduceSum),
-    "ReduceMean": _reduction(_non_empty(r.ReduceMean)),
-    "ReduceMax": _reduction(_non_empty(r.ReduceMax)),
-    "ReduceMin": _reduction(_non_empty(r.ReduceMin)),
+    "ReduceMean": _reduction(_mean),
+    "ReduceMax": _reduction(_extreme(r.ReduceMax, -inf)),
+    "ReduceMin": _reduction(_extreme(r.ReduceMin, inf)),
     "ReduceProd": _reduction(r.ReduceProd),
     "ReduceL1": _reduction(r.ReduceSum, before=Abs),
-    "ReduceL2": _reduction(r.ReduceL2, before=lambda x: x),
+    "ReduceL2": _reduction(r.ReduceL2),
     "ReduceSumSquare": _reduction(r.ReduceSum, before=lambda x: Mul(x, x)),
     "ReduceLogSum": _reduction(r.ReduceSum, after=Log),
-    "ReduceLogSumExp": _reduction(_non_empty(r.ReduceLogSumExp)),
+    "ReduceLogSumExp": _reduction(_extreme(r.ReduceLogSumExp, -inf)),
     "ArgMax": _arg(r.ArgMax),
     "ArgMin": _arg(r.ArgMin),
     "Softmax": _softmax(r.Softmax),

@@ -7,7 +7,9 @@ from qcompile.frontends.onnx_call import Translator
 from qcompile.frontends.onnx_linear import LINEAR
 from qcompile.frontends.onnx_norm import NORM
 from qcompile.frontends.onnx_pointwise import POINTWISE
+from qcompile.frontends.onnx_quant import QUANT
 from qcompile.frontends.onnx_reduce import REDUCE
+from qcompile.frontends.onnx_resize import RESIZE
 from qcompile.frontends.onnx_shape import SHAPE
 from qcompile.frontends.onnx_slice import SLICE
 from qcompile.frontends.onnx_source import SOURCE
@@ -23,4 +25,6 @@ TRANSLATORS: dict[str, Translator] = {
     **REDUCE,
     **NORM,
     **WINDOW,
+    **RESIZE,
+    **QUANT,
 }

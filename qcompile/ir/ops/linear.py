@@ -61,7 +61,8 @@ class Conv(Node):
         out = static(self.window.out(x.shape[2:]))
         if self.x.type.unit is None:
             padded = self.window.padded(x, 0, out)
-            return _add_bias(_convolve(padded, w, self.window, out, self.groups), bias)
+            total = _convolve(padded, w, self.window, out, self.groups)
+            return _add_bias(total, bias).astype(x.dtype, copy=False)
         padded = self.window.padded(centred(x, self.x.type), 0, out)
         total = _convolve_exactly(padded, centred(w, self.w.type), self.window, out, self.groups)
         return exact.as_int32(_add_bias(total, bias), where=str(self))
@@ -114,7 +115,7 @@ class ConvTranspose(Node):
         x, w, *bias = operands
         out = static(self.out(x.shape[2:]))
         if self.x.type.unit is None:
-            return _add_bias(self._scatter(x, w, out, np.matmul), bias)
+            return _add_bias(self._scatter(x, w, out, np.matmul), bias).astype(x.dtype, copy=False)
         centred_x, centred_w = centred(x, self.x.type), centred(w, self.w.type)
         total = self._scatter(centred_x, centred_w, out, exact.matmul)
         return exact.as_int32(_add_bias(total, bias), where=str(self))
@@ -164,7 +165,7 @@ class MatMul(Node):
     def evaluate(self, *operands: Array) -> Array:
         a, b, *bias = operands
         if self.a.type.unit is None:
-            total = np.matmul(a, b)
+            total = np.matmul(a, b).astype(a.dtype, copy=False)  # numpy widens bf16
             return total + bias[0] if bias else total
         total = exact.matmul(centred(a, self.a.type), centred(b, self.b.type))
         return exact.as_int32(total + bias[0] if bias else total, where=str(self))
