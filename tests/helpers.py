@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from qcompile.ir.blob import Blob, blob
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.source import Const, const
 from qcompile.ir.parse import NO_BLOBS, parse, parse_type
 from qcompile.ir.rewrite import Rule, until_same
 from qcompile.ir.text import dump
-from qcompile.ir.types import Array, TensorType
+from qcompile.ir.types import Array, Scalar, TensorType
+from qcompile.ir.unit import Affine
 
 _SEEDED = re.compile(r"^(\s*)(\w+): (.*) = const\(\.\.\.", re.MULTILINE)
 _CONTENTS = re.compile(r" = const\((?:\[.*\]|blob\(\"\w+\"\)|[^,)]*)")
@@ -56,6 +59,21 @@ def seeded_array(kind: TensorType, *, seed: int = 0) -> Array:
 def seeded_inputs(graph: Graph, *, seed: int = 0) -> tuple[Array, ...]:
     """One value for each input."""
     return tuple(seeded_array(x.type, seed=seed + i) for i, x in enumerate(graph.inputs))
+
+
+def reals(*shape: int, seed: int = 0) -> Const:
+    """A constant of seeded normal numbers."""
+    return const(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def integers(*shape: int, elem: Scalar, unit: Affine | None = None, seed: int = 0) -> Const:
+    """A constant of seeded integers over the whole element range, at most ±1000."""
+    return const(seeded_array(TensorType(shape, elem), seed=seed), elem=elem, unit=unit)
+
+
+def value(node: Node) -> NDArray[Any]:
+    """What a node over constants gives."""
+    return Graph("value", (), (("y", node),)).run()[0]
 
 
 def check_rewrite(

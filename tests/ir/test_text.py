@@ -1,4 +1,5 @@
 """Text and back: what is printed is read again, and what is wrong is said with its line."""
+# ruff: noqa: E501  the texts stand as they are printed
 
 from textwrap import dedent
 
@@ -190,5 +191,5 @@ def test_says_the_line_and_the_fault(text: str):
 
 def test_a_foreign_operator_read_without_a_runner_says_so_when_run():
     graph = parse(dedent(ROUND_TRIPS["operators from elsewhere"]))
-    with pytest.raises(UsageError, match="com.x::Odd was read without a runner"):
+    with pytest.raises(UsageError, match=r"com\.x::Odd was read without a runner"):
         graph.run(np.zeros(2, np.float32))
