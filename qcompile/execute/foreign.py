@@ -72,8 +72,7 @@ class OrtRunner:
     def session(self, node: Foreign) -> onnxruntime.InferenceSession:
         """The session of this operator on operands of these types and small constants."""
         key = tuple(
-            x.data.digest if isinstance(x, Const) and _is_small(x) else str(x.type)
-            for x in node.xs
+            x.data.digest if isinstance(x, Const) and _is_small(x) else str(x.type) for x in node.xs
         )
         if key not in self._sessions:
             self._sessions[key] = _open(one_node_model(node), node.title)

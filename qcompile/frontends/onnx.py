@@ -9,9 +9,10 @@ from pathlib import Path
 import onnx
 
 from qcompile.errors import BadModel
-from qcompile.frontends.onnx_file import load_model
+from qcompile.frontends.onnx_file import inlined, load_model
 from qcompile.frontends.onnx_graph import Reader
 from qcompile.frontends.onnx_inputs import graph_inputs
+from qcompile.frontends.onnx_order import stored_tensors
 from qcompile.ir.graph import Graph
 
 OLDEST, NEWEST = 6, onnx.defs.onnx_opset_version()
@@ -36,8 +37,8 @@ def graph_of(
 ) -> Graph:
     """The model's graph; external data is looked for in `folder`. The model must stay as it is."""
     opsets = _opsets(model)
-    graph = model.graph
-    stored = {t.name for t in graph.initializer}
+    graph = inlined(model).graph
+    stored = stored_tensors(graph)
     inputs = graph_inputs([v for v in graph.input if v.name not in stored], shapes)
     reader = Reader(opsets, folder)
     reader.values.update((node.name, node) for node in inputs)
@@ -49,8 +50,7 @@ def graph_of(
 
 
 def _opsets(model: onnx.ModelProto) -> dict[str, int]:
-    opsets = {entry.domain.removesuffix("ai.onnx") if entry.domain == "ai.onnx" else entry.domain:
-              entry.version for entry in model.opset_import}  # fmt: skip
+    opsets = {e.domain if e.domain != "ai.onnx" else "": e.version for e in model.opset_import}
     version = opsets.get("", NEWEST if opsets else 1)
     if not OLDEST <= version <= NEWEST:
         raise BadModel(

@@ -123,9 +123,7 @@ def _plain(kind: TensorType) -> bool:
     return kind.elem.name not in ("bf16", "f8e4m3", "f8e5m2", "i4", "u4", "i2", "u2", "f4e2m1")
 
 
-def _inferred(
-    call: Call, proto: onnx.NodeProto, outside: Outside
-) -> tuple[TensorType, ...] | None:
+def _inferred(call: Call, proto: onnx.NodeProto, outside: Outside) -> tuple[TensorType, ...] | None:
     """By ONNX's own rules; None when they do not tell element types and ranks."""
     try:
         model = _model(proto, outside, typed=True)
@@ -142,7 +140,9 @@ def _inferred(
             continue
         kind = found.get(name, onnx.TypeProto())
         if kind.WhichOneof("value") not in ("tensor_type", None):
-            raise BadModel(f"{call}: gives a {kind.WhichOneof('value')}, only tensors are supported")
+            raise BadModel(
+                f"{call}: gives a {kind.WhichOneof('value')}, only tensors are supported"
+            )
         tensor = kind.tensor_type
         if tensor.elem_type and tensor.elem_type not in ELEMENTS:
             raise BadModel(f"{call}: gives elements of type number {tensor.elem_type}")
@@ -178,9 +178,7 @@ def _executed(call: Call, proto: onnx.NodeProto, outside: Outside) -> tuple[Tens
     import onnxruntime
 
     primes = _primes(outside.xs)
-    feeds = {
-        name: _sample(x, primes) for name, x in zip(outside.names, outside.xs, strict=True)
-    }
+    feeds = {name: _sample(x, primes) for name, x in zip(outside.names, outside.xs, strict=True)}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:

@@ -10,9 +10,10 @@ import onnx
 
 from qcompile.errors import BadModel, QcompileError, TypeMismatch
 from qcompile.frontends.onnx_call import Call, Opaque
-from qcompile.frontends.onnx_foreign import Outside, captured, foreign, subgraphs
+from qcompile.frontends.onnx_foreign import Outside, captured, foreign
 from qcompile.frontends.onnx_known import SMALL, Known
-from qcompile.frontends.onnx_tensor import constant
+from qcompile.frontends.onnx_order import Stored, live_nodes, refuse_unknown, stored_tensors
+from qcompile.frontends.onnx_tensor import constant, sparse_constant
 from qcompile.frontends.onnx_translators import TRANSLATORS
 from qcompile.ir.dims import is_static, size
 from qcompile.ir.node import Node
@@ -22,6 +23,18 @@ from qcompile.ir.ops.source import Const, Input, const
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
            "Multinomial", "Dropout"}  # fmt: skip
+
+
+_CONTRADICTIONS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass
@@ -35,18 +48,29 @@ class Reader:
 
     def read(self, graph: onnx.GraphProto, outputs: Sequence[str]) -> tuple[Node, ...]:
         """The nodes that stand for `outputs`."""
-        tensors = _tensors(graph)
-        nodes = live_nodes(graph, outputs, given={*self.values, *tensors})
+        tensors = stored_tensors(graph)
+        nodes = live_nodes(graph, outputs, own={*tensors}, outer={*self.values})
+        refuse_unknown(nodes)
         readers = _readers(nodes)
         wanted = {name for n in nodes for name in [*n.input, *captured(n)]} | set(outputs)
         for name in sorted(wanted & tensors.keys()):
-            self.values[name] = constant(tensors[name], folder=self.folder, name=name)
+            self.values[name] = self._stored(tensors[name], name)
         for node in nodes:
             self._take(node, readers, wanted)
         missing = [name for name in outputs if name not in self.values]
         if missing:
             raise BadModel(f"output {missing[0]!r} is computed by no node")
         return tuple(self.values[name] for name in outputs)
+
+    def _stored(self, tensor: Stored, name: str) -> Const:
+        try:
+            if isinstance(tensor, onnx.SparseTensorProto):
+                return sparse_constant(tensor, folder=self.folder, name=name)
+            return constant(tensor, folder=self.folder, name=name)
+        except QcompileError:
+            raise
+        except _CONTRADICTIONS as error:
+            raise BadModel(f"tensor {name!r} contradicts itself: {error}") from error
 
     def _take(
         self,
@@ -66,21 +90,20 @@ class Reader:
         )
         try:
             results = self._translated(call)
+            if any(call.wanted[len(results) :]):
+                raise BadModel(f"{call}: has more outputs than the operator gives")
+            for name, result in zip(node.output, results, strict=False):
+                if name:
+                    self.values[name] = self._settled(name, result)
         except QcompileError:
             raise
-        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError,
-                RecursionError, AssertionError) as error:  # fmt: skip
+        except _CONTRADICTIONS as error:
             raise BadModel(f"{call}: contradicts itself: {error}") from error
-        if len(results) < sum(bool(name) for name in node.output[: len(call.wanted)]) and any(
-            call.wanted[len(results) :]
-        ):
-            raise BadModel(f"{call}: has more outputs than the operator gives")
-        for name, result in zip(node.output, results, strict=False):
-            if name:
-                self.values[name] = self._settled(name, result)
 
     def _translated(self, call: Call) -> tuple[Node, ...]:
         """By its translator; foreign when there is none, or when no op fits."""
+        if call.node.op_type == "If" and isinstance(call.maybe(0), Const):
+            return self._branch(call)
         translate = TRANSLATORS.get(call.node.op_type) if _standard(call.node) else None
         try:
             if translate is not None:
@@ -91,6 +114,15 @@ class Reader:
             return self._foreign(call)
         except TypeMismatch as error:
             return self._refused(call, error)
+
+    def _branch(self, call: Call) -> tuple[Node, ...]:
+        """The branch that a constant condition chooses, in place of the node."""
+        chosen = "then_branch" if call.const(0).array.reshape(-1)[0] else "else_branch"
+        graph = next((a.g for a in call.node.attribute if a.name == chosen), None)
+        if graph is None:
+            raise BadModel(f"{call}: has no {chosen}")
+        inner = Reader(self.opsets, self.folder, self.known, dict(self.values))
+        return inner.read(graph, [value.name for value in graph.output])
 
     def _refused(self, call: Call, error: TypeMismatch) -> tuple[Node, ...]:
         """The op refuses its operands: perhaps onnxruntime takes them."""
@@ -144,81 +176,9 @@ def _standard(node: onnx.NodeProto) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
-def _tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    found: dict[str, onnx.TensorProto] = {}
-    for tensor in graph.initializer:
-        if tensor.name in found:
-            raise BadModel(f"two initializers are named {tensor.name!r}")
-        found[tensor.name] = tensor
-    return found
-
-
 def _readers(nodes: Sequence[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:
     found: dict[str, list[onnx.NodeProto]] = {}
     for node in nodes:
         for name in dict.fromkeys([*node.input, *captured(node)]):
             found.setdefault(name, []).append(node)
     return found
-
-
-def live_nodes(
-    graph: onnx.GraphProto, outputs: Sequence[str], given: set[str]
-) -> list[onnx.NodeProto]:
-    """The nodes that the outputs need, operands first; names what is missing or circular."""
-    makers = _makers(graph, given)
-    order: dict[int, onnx.NodeProto] = {}
-    for output in outputs:
-        if output in makers:
-            _visit(graph, makers[output], makers, given, order)
-    return list(order.values())
-
-
-def _makers(graph: onnx.GraphProto, given: set[str]) -> dict[str, int]:
-    makers: dict[str, int] = {}
-    for i, node in enumerate(graph.node):
-        for name in node.output:
-            if name and (name in makers or name in given):
-                raise BadModel(f"two values are named {name!r}: {node.op_type} {node.name!r} and another")
-            if name:
-                makers[name] = i
-    return makers
-
-
-def _visit(
-    graph: onnx.GraphProto,
-    root: int,
-    makers: Mapping[str, int],
-    given: set[str],
-    order: dict[int, onnx.NodeProto],
-) -> None:
-    """Depth first, without recursion: a node is placed when all that it reads is."""
-    open_nodes: dict[int, None] = {}
-    stack = [root]
-    while stack:
-        index = stack[-1]
-        node = graph.node[index]
-        if index in order:
-            stack.pop()
-            continue
-        open_nodes[index] = None
-        pending: list[int] = []
-        for name in [*node.input, *captured(node)]:
-            if not name or name in given:
-                continue
-            if name not in makers:
-                raise BadModel(
-                    f"{node.op_type} {node.name or node.output[0]!r} reads {name!r}, which is no "
-                    "input, initializer or output of a node"
-                )
-            if makers[name] not in order:
-                pending.append(makers[name])
-        circular = [i for i in pending if i in open_nodes]
-        if circular:
-            raise BadModel(f"the graph has a cycle through {graph.node[circular[0]].op_type} "
-                           f"{graph.node[circular[0]].output[0]!r}")  # fmt: skip
-        if pending:
-            stack.extend(reversed(pending))
-            continue
-        stack.pop()
-        del open_nodes[index]
-        order[index] = node

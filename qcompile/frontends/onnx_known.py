@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Known:
             return None
         match node:
             case Const():
-                small = np.prod(node.data.shape, dtype=np.int64) <= SMALL
+                small = prod(node.data.shape) <= SMALL
                 return node.array.astype(object) if small else None
             case ShapeOf(x=x):
                 return _objects(list(x.type.shape))
@@ -66,7 +67,7 @@ class Known:
                 return x
             case Reshape(shape=shape) if is_static(shape):
                 return x.reshape(static(shape))
-            case Expand(shape=shape) if is_static(shape) and np.prod(static(shape)) <= SMALL:
+            case Expand(shape=shape) if is_static(shape) and prod(static(shape)) <= SMALL:
                 return np.broadcast_to(x, np.broadcast_shapes(x.shape, static(shape)))
             case Gather(axis=axis):
                 return _objects(np.take(x, known[1].astype(np.int64), axis))

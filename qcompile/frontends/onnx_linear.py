@@ -16,8 +16,12 @@ from qcompile.ir.ops.source import Const, const
 
 
 def _conv(call: Call) -> Node:
-    x, w = call.x(0), call.x(1)
     _float(call)
+    return convolution(call, call.x(0), call.x(1), call.maybe(2))
+
+
+def convolution(call: Call, x: Node, w: Node, bias: Node | None) -> Node:
+    """Conv on these operands, by the call's attributes."""
     n = spatial_rank(call, x)
     kernel = static(w.type.shape[2:])
     if call.integers("kernel_shape", kernel) != kernel:
@@ -25,8 +29,7 @@ def _conv(call: Call) -> Node:
     stride, dilation = call.integers("strides", (1,) * n), call.integers("dilations", (1,) * n)
     span = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     pads = same_pads(call, x.type.shape[2:], span, stride)
-    groups = call.integer("group", 1)
-    return Conv(x, w, call.maybe(2), stride, pads, dilation, groups)
+    return Conv(x, w, bias, stride, pads, dilation, call.integer("group", 1))
 
 
 def _conv_transpose(call: Call) -> Node:

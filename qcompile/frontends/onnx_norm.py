@@ -69,9 +69,7 @@ def _group(call: Call) -> Node:
     rest: tuple[Dim, ...] = x.type.shape[2:]
     flat = Reshape(x, (x.type.shape[0], groups, channels // groups * size(rest)))
     one, zero = (_filled(groups, v, x) for v in (1.0, 0.0))
-    normal = Reshape(
-        n.InstanceNorm(flat, one, zero, call.real("epsilon", 1e-5)), x.type.shape
-    )
+    normal = Reshape(n.InstanceNorm(flat, one, zero, call.real("epsilon", 1e-5)), x.type.shape)
     spread = (channels, *(1,) * len(rest))
     return Add(Mul(normal, Reshape(gamma, spread)), Reshape(beta, spread))
 

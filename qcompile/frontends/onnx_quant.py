@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from qcompile.errors import BadModel
 from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of, scalar
@@ -19,7 +18,7 @@ from qcompile.ir.blob import Blob
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Mul, Sub
 from qcompile.ir.ops.pointwise import Cast
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_reals
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.types import F32, Array, Scalar
 from qcompile.ir.unit import Affine
@@ -33,7 +32,8 @@ def _quantize(call: Call) -> Node:
         raise Opaque("scales for blocks")
     elem = _target(call)
     unit = unit_of(call, x, elem)
-    if x.type.elem != F32 or not _only_dequantized(call):
+    scale, zero = [*call.node.input[1:3], "", ""][:2]
+    if x.type.elem != F32 or not only_dequantized(call, scale, zero):
         raise Opaque("integers that are read as such")
     return Quantize(x, elem, unit)
 
@@ -45,18 +45,27 @@ def _target(call: Call) -> Scalar:
     return elem_of(code, where=str(call)) if code else Scalar("u8")
 
 
-def _only_dequantized(call: Call) -> bool:
-    """Every reader turns the integers back to reals by the same numbers."""
-    mine = [*call.node.input[1:3], ""][:2]
+def only_dequantized(call: Call, scale: str, zero: str) -> bool:
+    """Every reader turns the integers back to reals by the same scale and zero point."""
+    name = call.node.output[0]
     return all(
-        reader.op_type == "DequantizeLinear"
-        and [*reader.input[1:3], ""][:2] == mine
-        and _axis_attribute(reader) == _axis_attribute(call.node)
+        reader.input[start : start + 3] == [name, scale, zero]
+        and (reader.op_type != "DequantizeLinear" or _axis(reader) == _axis(call.node))
         for reader in call.readers
+        for start in _places(reader, name)
     )
 
 
-def _axis_attribute(node: onnx.NodeProto) -> int:
+def _places(reader: onnx.NodeProto, name: str) -> list[int]:
+    """Where the reader reads it; −4 (which never fits) when it reads the plain integers."""
+    starts = _TRIPLES.get(reader.op_type, ())
+    return [i if i in starts else -4 for i, given in enumerate(reader.input) if given == name]
+
+
+_TRIPLES = {"DequantizeLinear": (0,), "QLinearConv": (0,), "QLinearMatMul": (0, 3)}
+
+
+def _axis(node: onnx.NodeProto) -> int:
     return next((a.i for a in node.attribute if a.name == "axis"), 1)
 
 
@@ -84,36 +93,40 @@ def _dequantize(call: Call) -> Node:
     x = call.x()
     if call.kind(1).elem != F32:
         raise Opaque(f"dequantizes to {call.kind(1).elem}")
-    match x:
-        case Quantize():
+    blocked = bool(call.integer("block_size", 0)) or call.kind(1).rank > 1
+    if isinstance(x, Const) and blocked:
+        return _unblocked(call, x)
+    return dequantized(call, 0)
+
+
+def dequantized(call: Call, at: int) -> Node:
+    """The reals that operand `at` stands for, by the scale and zero point that follow it."""
+    match call.x(at):
+        case Quantize() as x:
             return FakeQuant(x.x, x.elem, x.unit)
-        case Const() if call.integer("block_size", 0) or call.kind(1).rank > 1:
-            return _unblocked(call, x)
-        case Const():
-            return _weight(call, x)
-        case _ if x.type.unit is not None:
+        case Const() as x:
+            return _weight(call, x, at)
+        case x if x.type.unit is not None:
             return Dequantize(x)
-        case _:
-            return _spelled_out(call, x)
+        case x:
+            return _spelled_out(x, unit_of(call, x, x.type.elem, at=at + 1))
 
 
-def _weight(call: Call, q: Const) -> Node:
-    unit = unit_of(call, q, q.elem)
-    rank = q.type.rank
-    scale = unit.scales(rank).astype(np.float32)
-    real = Const(_reals(q, unit.zero_points(rank), scale), F32, name=call.node.input[0])
+def _weight(call: Call, q: Const, at: int) -> Node:
+    unit = unit_of(call, q, q.elem, at=at + 1)
+    real = real_constant(q, unit, name=call.node.input[at])
     if q.elem.bits > _SNAPPED_BITS:
-        return real.replace(name=call.name)
+        return real
     return FakeQuant(real, q.elem, unit)
 
 
-def _reals(q: Const, zero: NDArray[Any], scale: NDArray[Any]) -> Blob:
-    """float32(q − zero) · scale, worked out when it is loaded."""
+def real_constant(q: Const, unit: Affine, *, name: str) -> Const:
+    """float32(q − zero_point) · scale, worked out when it is loaded."""
 
     def load() -> Array:
-        return (q.array.astype(np.int64) - zero).astype(np.float32) * scale
+        return to_reals(q.array, unit)
 
-    return Blob(q.data.shape, np.dtype(np.float32), load)
+    return Const(Blob(q.data.shape, np.dtype(np.float32), load), F32, name=name)
 
 
 def _unblocked(call: Call, q: Const) -> Node:
@@ -135,11 +148,8 @@ def _unblocked(call: Call, q: Const) -> Node:
     return Const(Blob(q.data.shape, np.dtype(np.float32), load), F32, name=call.name)
 
 
-def _spelled_out(call: Call, x: Node) -> Node:
+def _spelled_out(x: Node, unit: Affine) -> Node:
     """float32(q − zero_point) · scale on plain integers."""
-    if not x.type.elem.is_integer:
-        raise Opaque(f"dequantizes {x.type.elem}")
-    unit = unit_of(call, x, x.type.elem)
     rank = x.type.rank
     steps: Node = Cast(x, F32)
     if not unit.symmetric:

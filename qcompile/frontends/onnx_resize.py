@@ -10,6 +10,8 @@ from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
 from qcompile.ir.node import Node
 from qcompile.ir.ops.resize import ResizeLinear, ResizeNearest
 
+_LONGEST = 1 << 20
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -78,7 +80,7 @@ def _axes(call: Call, rule: str) -> list[Axis]:
             result.append(Axis(axis, length, target, scales[place]))
         else:
             result.append(Axis(axis, length, sizes[place], sizes[place] / max(length, 1)))
-    if any(a.target < 1 or a.scale <= 0 for a in result):
+    if any(not 1 <= a.target <= _LONGEST or a.scale <= 0 for a in result):
         raise BadModel(f"{call}: resamples {x.type} to {[a.target for a in result]}")
     return _fitted(call, result, listed) if sizes else result
 

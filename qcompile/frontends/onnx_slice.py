@@ -51,10 +51,11 @@ def _clamped(length: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, Dim]:
 
 def _clamped_open(length: Symbol, start: Dim, stop: Dim, step: int) -> tuple[int, Dim]:
     """Only a cut from the front to the very end is certain."""
-    to_end = stop == length or (isinstance(stop, int) and stop >= 1 << 31 - 1)
-    if step > 0 and isinstance(start, int) and start >= 0 and to_end:
-        if start == 0 or step == 1:
-            return start, length
+    to_end = stop == length or (isinstance(stop, int) and stop >= (1 << 31) - 1)
+    from_front = isinstance(start, int) and start >= 0 and (start == 0 or step == 1)
+    if step > 0 and to_end and from_front:
+        assert isinstance(start, int)
+        return start, length
     raise Opaque("cuts an open length")
 
 
@@ -66,8 +67,10 @@ def _split(call: Call) -> tuple[Node, ...]:
         raise Opaque("splits an open length")
     sizes = call.integers("split", ()) if call.maybe(1) is None else call.numbers(1)
     if not sizes:
-        count = call.integer("num_outputs", len(call.node.output))
-        each = -(-length // max(count, 1))
+        count = len(call.node.output)
+        if call.integer("num_outputs", count) != count:
+            raise BadModel(f"{call}: num_outputs differs from its {count} outputs")
+        each = -(-length // count)
         sizes = tuple(min(each, length - each * i) for i in range(count))
     if sum(sizes) != length or min(sizes) < 0 or len(sizes) != len(call.node.output):
         raise BadModel(f"{call}: splits length {length} into {list(sizes)}")

@@ -51,7 +51,9 @@ def _constant_of_shape(call: Call) -> Node:
 
 def repeated(value: Any, shape: tuple[int, ...], elem: Scalar) -> Blob:
     """One value everywhere, without the memory."""
-    return Blob(shape, elem.storage, lambda: np.broadcast_to(np.asarray(value, elem.storage), shape))
+    return Blob(
+        shape, elem.storage, lambda: np.broadcast_to(np.asarray(value, elem.storage), shape)
+    )
 
 
 def _shape(call: Call) -> Node:

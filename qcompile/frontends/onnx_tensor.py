@@ -65,6 +65,27 @@ def constant(tensor: onnx.TensorProto, *, folder: Path | None, name: str) -> Con
     return Const(Blob(shape, elem.storage, _reader(tensor, elem)), elem, name=name)
 
 
+def sparse_constant(tensor: onnx.SparseTensorProto, *, folder: Path | None, name: str) -> Const:
+    """The dense tensor that a list of places and values stands for, filled when it is read."""
+    shape = tuple(tensor.dims)
+    values = constant(tensor.values, folder=folder, name=name)
+    places = constant(tensor.indices, folder=folder, name=f"{name} indices")
+    count = values.data.shape
+    if places.elem != Scalar("i64") or places.data.shape not in (count, (*count, len(shape))):
+        raise BadModel(f"tensor {name!r}: places {places.type} for values {values.type}")
+    where = places.array.reshape(*count, -1)
+    flat = where[:, 0] if where.shape[1] == 1 else np.ravel_multi_index(tuple(where.T), shape)
+    if flat.size and not 0 <= flat.min() <= flat.max() < prod(shape):
+        raise BadModel(f"tensor {name!r}: a place lies outside of {list(shape)}")
+
+    def load() -> Array:
+        dense = np.zeros(prod(shape), values.elem.storage)
+        dense[flat] = values.array
+        return dense.reshape(shape)
+
+    return Const(Blob(shape, values.elem.storage, load), values.elem, name=name)
+
+
 def _check_stored(
     tensor: onnx.TensorProto, elem: Scalar, shape: tuple[int, ...], where: str
 ) -> None:
@@ -136,9 +157,7 @@ def _external(
     if elem.bits >= 8 or elem.name == "bool":
         return mapped_blob(path, offset=offset, shape=shape, dtype=elem.storage)
     packed = mapped_blob(path, offset=offset, shape=(need,), dtype=np.dtype(np.uint8))
-    return Blob(
-        shape, elem.storage, lambda: unpack(packed.array().astype(np.uint8), elem, shape)
-    )
+    return Blob(shape, elem.storage, lambda: unpack(packed.array().astype(np.uint8), elem, shape))
 
 
 def _location(location: str, folder: Path | None, where: str) -> Path:

@@ -7,6 +7,7 @@ from qcompile.frontends.onnx_call import Translator
 from qcompile.frontends.onnx_linear import LINEAR
 from qcompile.frontends.onnx_norm import NORM
 from qcompile.frontends.onnx_pointwise import POINTWISE
+from qcompile.frontends.onnx_qlinear import QLINEAR
 from qcompile.frontends.onnx_quant import QUANT
 from qcompile.frontends.onnx_reduce import REDUCE
 from qcompile.frontends.onnx_resize import RESIZE
@@ -27,4 +28,5 @@ TRANSLATORS: dict[str, Translator] = {
     **WINDOW,
     **RESIZE,
     **QUANT,
+    **QLINEAR,
 }

@@ -60,9 +60,7 @@ def _max_pool(call: Call) -> Node:
 
 def _average_pool(call: Call) -> Node:
     border = call.flag("count_include_pad")
-    return AveragePool(
-        call.x(), *_geometry(call), ceil=call.flag("ceil_mode"), count_border=border
-    )
+    return AveragePool(call.x(), *_geometry(call), ceil=call.flag("ceil_mode"), count_border=border)
 
 
 def _spatial(call: Call) -> tuple[int, ...]:
