@@ -1,1 +1,37 @@
-"""TODO."""
+"""Passes by name, imported when used; the public ones by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+PASSES: Mapping[str, str] = {
+    "fold-constants": "qcompile.passes.fold_constants:FoldConstants",
+    "canonicalize": "qcompile.passes.canonicalize:Canonicalize",
+    "fuse-activations": "qcompile.passes.fuse_activations:FuseActivations",
+    "fuse-padding": "qcompile.passes.fuse_padding:FusePadding",
+    "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",
+    "specify": "qcompile.passes.specify:Specify",
+    "calibrate": "qcompile.passes.calibrate:Calibrate",
+    "quantize": "qcompile.passes.quantize:Quantize",
+}
+
+_PUBLIC: Mapping[str, str] = {
+    "Pass": "qcompile.passes.base",
+    "Meaning": "qcompile.passes.base",
+    "Pipeline": "qcompile.passes.pipeline",
+    "Recipe": "qcompile.passes.recipe",
+    "Verify": "qcompile.passes.observe",
+    "Compare": "qcompile.passes.observe",
+    "Dump": "qcompile.passes.observe",
+    "Time": "qcompile.passes.observe",
+} | {place.partition(":")[2]: place.partition(":")[0] for place in PASSES.values()}
+
+__all__ = ["PASSES", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'qcompile.passes' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,9 +1,9 @@
-"""What each float value has become so far: a real, an integer, or an integer awaiting its bounds."""
+"""What each float value has become so far: a real, an integer, or an integer with bounds due."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -130,15 +130,19 @@ def narrowed(form: Form, elem: Scalar, unit: Affine, name: str) -> Node:
 
 def widened(form: Form, unit: Affine, name: str) -> Requantize:
     """The form in i32 of the unit, held to ±2^30."""
-    limit = replace(form, lo=max(form.lo, -math.inf))
-    lo, hi = integer_bounds(limit, I32, unit)
+    lo, hi = integer_bounds(form, I32, unit)
     return requantize(
-        form.integer, I32, unit, lo=max(lo, -WIDE_LIMIT), hi=min(hi, WIDE_LIMIT), name=name
+        form.integer,
+        I32,
+        unit,
+        lo=max(lo, -WIDE_LIMIT),
+        hi=min(hi, WIDE_LIMIT),
+        name=f"{name}.wide",
     )
 
 
 def integer_bounds(form: Form, elem: Scalar, unit: Affine) -> tuple[int, int]:
-    """The form's real bounds as integers of the unit: nearest, ties to even, held in the element."""
+    """The form's bounds as integers of the unit: nearest, ties to even, held in the element."""
     zero, scale = unit.zero_point[0], unit.scale[0]
     lo, hi = elem.lo, elem.hi
     if form.lo > -math.inf:

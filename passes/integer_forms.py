@@ -9,10 +9,11 @@ import numpy as np
 from qcompile.calibrate.units import SMALLEST_SCALE
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Mul, Sub
-from qcompile.ir.ops.integer import Lut
+from qcompile.ir.ops.integer import Lut, softmax_integer
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Clip, Relu
 from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.reduce import Softmax
 from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.unit import Affine, per_tensor
@@ -215,7 +216,10 @@ def _order(node: Node, forms: Forms) -> bool:
     source = forms.even(x)
     if source is None:
         return False
-    forms.put_real(node, node.with_operands((source,)))
+    if isinstance(node, Softmax):
+        forms.put(node, Form(softmax_integer(source, node.axis, name=node.name)))
+    else:
+        forms.put_real(node, node.with_operands((source,)))
     return True
 
 

@@ -12,7 +12,15 @@ from qcompile.ir.ops.binary import Add, Mul, Sub
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import FakeQuant, Observe
-from qcompile.ir.ops.reduce import ArgMax, ArgMin, ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from qcompile.ir.ops.reduce import (
+    ArgMax,
+    ArgMin,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceSum,
+    Softmax,
+)
 from qcompile.ir.ops.resize import ResizeLinear, ResizeNearest
 from qcompile.ir.ops.shape import Concat, Expand, Gather, Pad, Reshape, Slice, Transpose
 from qcompile.ir.ops.source import Const, Input
@@ -63,7 +71,7 @@ def role(node: Node) -> Role:
             return Role.FLOAT
         case Gather(indices=Const()):
             return Role.MOVE
-        case ArgMax() | ArgMin():
+        case ArgMax() | ArgMin() | Softmax():
             return Role.ORDER
         case Pad():
             return Role.MOVE

@@ -50,7 +50,7 @@ class Specify(Pass):
 
 
 def narrow_values(graph: Graph, recipe: Recipe) -> frozenset[Node]:
-    """The values that must be observed: some user needs 8 bits, and no operand decides the range."""
+    """The values to observe: some user needs 8 bits, and no operand decides the range."""
     demand: dict[Node, bool] = {}
     for node in reversed(graph.nodes):
         demand[node] = any(_needs(user, node, demand, graph, recipe) for user in graph.users[node])

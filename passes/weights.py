@@ -1,4 +1,4 @@
-"""Changing constants: a scaled weight is a promise of a product, a bias counts in its sum's unit."""
+"""Changing constants: scaled weights are promises of products, biases count in their sum's unit."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Mul, Sub
-from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.integer import PROBABILITY_BITS, Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Relu
 from qcompile.ir.ops.pool import AveragePool
@@ -65,6 +65,8 @@ class Bounds:
                 return self._requantized(node, lo, hi)
             case Lut(table=table):
                 return self.of(table)
+            case SoftmaxInteger():
+                return 0, 1 << PROBABILITY_BITS
             case Quantize():
                 return node.elem.lo, node.elem.hi
             case Conv(x=x, w=w, bias=bias) | ConvTranspose(x=x, w=w, bias=bias):

@@ -32,7 +32,7 @@ class Affine:
             raise ValueError("a per-tensor unit has one scale and one zero point")
         if len(self.zero_point) not in (1, len(self.scale)):
             raise ValueError(
-                f"{len(self.zero_point)} zero points for {len(self.scale)} scales: give 1 or as many"
+                f"{len(self.zero_point)} zero points for {len(self.scale)} scales: give 1 or all"
             )
 
     @property

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.ir.node import Node, op
-from qcompile.ir.types import Array, Scalar, TensorType
+from qcompile.ir.types import I32, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.numerics.fixedpoint import Multipliers, multipliers, rescale
+
+PROBABILITY_BITS = 30
 
 
 @op
@@ -75,15 +78,54 @@ class Lut(Node):
         source, table = self.x.type, self.table.type
         self.require(source.unit is not None, "wants integers with a unit")
         self.require(source.elem.bits <= 16, f"wants at most 16 bits, got {source.elem}")
-        self.require(
-            table.shape == (1 << source.elem.bits,), f"{table} as table for {source.elem}"
-        )
+        self.require(table.shape == (1 << source.elem.bits,), f"{table} as table for {source.elem}")
         self.require(table.unit is not None and table.unit.per_tensor, "table wants one scale")
         return TensorType(source.shape, table.elem, table.unit)
 
     def evaluate(self, *operands: Array) -> Array:
         x, table = operands
         return table[x.astype(np.int64) - self.x.type.elem.lo]
+
+
+@op
+class SoftmaxInteger(Node):
+    """e^(s·q) / Σ e^(s·q) along one axis in integers, in i32 of unit 2^-30.
+
+    `numbers` is s·log2(e)·2^15 as one multiplier and shift. With d = max q − q:
+    y = (d·m) >> shift (floor, Q15), k = y >> 15, g = 2^15 − (y mod 2^15),
+    p = 32768 + (g·(22803 + (g·(7368 + (g·2597 >> 15)) >> 15)) >> 15) ≈ 2^15 · 2^(g/2^15),
+    e = (p << 15) >> (k + 1), result = (e·2^30 + (Σe >> 1)) div Σe. All shifts round down.
+    The cubic is pinned at both ends, so e is continuous and falls with d (algorithms, 2.1).
+    """
+
+    x: Node
+    axis: int
+    numbers: Multipliers
+
+    def infer(self) -> TensorType:
+        x = self.x.type
+        self.require(x.unit is not None and x.unit.per_tensor, "wants integers of one scale")
+        self.require(0 <= self.axis < x.rank, f"axis {self.axis} of a tensor of rank {x.rank}")
+        self.require(len(self.numbers.value) == 1, "wants one multiplier")
+        return TensorType(x.shape, I32, Affine((2.0**-PROBABILITY_BITS,)))
+
+    def evaluate(self, *operands: Array) -> Array:
+        q = operands[0].astype(np.int64)
+        distance: NDArray[Any] = q.max(self.axis, keepdims=True) - q
+        y = (distance * self.numbers.value[0]) >> self.numbers.shift
+        octave, g = y >> 15, 32768 - (y & 32767)
+        p = 32768 + (g * (22803 + (g * (7368 + (g * 2597 >> 15)) >> 15)) >> 15)
+        e = (p << 15) >> np.minimum(octave + 1, 62)
+        total = e.sum(self.axis, keepdims=True)
+        return (((e << PROBABILITY_BITS) + (total >> 1)) // total).astype(np.int32)
+
+
+def softmax_integer(x: Node, axis: int, *, name: str = "") -> SoftmaxInteger:
+    """A softmax whose multiplier is derived from x's unit."""
+    if x.type.unit is None:
+        raise AssertionError(f"softmax of {x.type}")
+    numbers = multipliers([x.type.unit.scale[0] * math.log2(math.e) * 32768])
+    return SoftmaxInteger(x, axis, numbers, name=name)
 
 
 def requantize(

@@ -1,0 +1,147 @@
+"""The deployable folder: written whole or not at all, read without executing anything."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qcompile.errors import ArtifactError, UsageError
+from qcompile.ir.types import Array
+from qcompile.targets import target
+from qcompile.targets.base import Runtime
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder that holds a program, with its manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    threads: int = 1
+    summary: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The program by its own runtime, opened once."""
+        name = str(self.manifest["target"])
+        return target(name).open(self.folder, self.manifest, threads=self.threads)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One sample through the deployed program; reals out."""
+        return self.runtime.run(inputs)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names and contents of all files and over the manifest's own facts."""
+        return str(self.manifest["digest"])
+
+
+def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
+    """The artifact in a folder. `ArtifactError` when it is none, or of a newer format."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} is no artifact: it has no {MANIFEST}") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or not {"format", "target", "files"} <= manifest.keys():
+        raise ArtifactError(f"{path} is not a manifest of qcompile")
+    if manifest["format"] != FORMAT:
+        raise ArtifactError(
+            f"{path} has format {manifest['format']}, this version reads {FORMAT}: compile again"
+        )
+    return Artifact(folder, manifest, threads)
+
+
+@contextmanager
+def written_whole(folder: Path, *, force: bool) -> Iterator[Path]:
+    """A temporary folder that becomes `folder` when the block ends well, and goes when not.
+
+    What stood there before is replaced only with `force`, and only by a finished folder.
+    """
+    if folder.exists() and not force:
+        raise UsageError(f"{folder} exists: name another with --output, or pass --force")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ArtifactError(f"cannot write beside {folder}: {error.strerror}") from error
+    try:
+        yield building
+        building.chmod(0o755)
+        _replace(folder, building)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ArtifactError(
+                f"no room on the disk while writing {folder}: free some, nothing was changed"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _replace(folder: Path, building: Path) -> None:
+    if not folder.exists():
+        os.rename(building, folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    os.rename(folder, aside / folder.name)
+    try:
+        os.rename(building, folder)
+    except OSError:
+        os.rename(aside / folder.name, folder)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def seal(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes the manifest: facts, every file's size and SHA-256, and the digest of it all."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    body = {"format": FORMAT, **facts, "files": files}
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    manifest = {**body, "digest": digest}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def damaged(artifact: Artifact) -> list[str]:
+    """One sentence for each file that is missing or differs from the manifest."""
+    found: list[str] = []
+    for name, facts in artifact.manifest["files"].items():
+        path = artifact.folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif path.stat().st_size != facts["bytes"]:
+            found.append(f"{name} has {path.stat().st_size} bytes, the manifest {facts['bytes']}")
+        elif sha256(path) != facts["sha256"]:
+            found.append(f"{name} differs from the manifest's SHA-256")
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, read in pieces."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            state.update(piece)
+    return state.hexdigest()

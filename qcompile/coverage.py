@@ -1,0 +1,83 @@
+"""How much of a model became integers, and why the rest did not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.foreign import Foreign
+from qcompile.ir.ops.integer import Requantize
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
+from qcompile.ir.ops.reduce import ArgMax, ArgMin
+from qcompile.ir.ops.source import Const, Input
+from qcompile.passes.recipe import Recipe
+from qcompile.passes.roles import Role, role
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Operations and multiply-accumulates in integers and in all; float islands with reasons."""
+
+    ops_integer: int
+    ops_total: int
+    macs_integer: int
+    macs_total: int
+    islands: Mapping[str, str]
+
+    @property
+    def integer_only(self) -> bool:
+        """No real arithmetic between the first quantize and the last dequantize."""
+        return not self.islands
+
+
+def coverage(graph: Graph, recipe: Recipe) -> Coverage:
+    """Counts an integer graph's operations; conversions count as neither."""
+    counted = [n for n in graph.nodes if not isinstance(n, _UNCOUNTED)]
+    whole = [n for n in counted if in_integers(n)]
+    islands = {n.name or n.op: why_float(n, recipe) for n in counted if not in_integers(n)}
+    return Coverage(
+        len(whole), len(counted), sum(map(macs, whole)), sum(map(macs, counted)), islands
+    )
+
+
+_UNCOUNTED = (Input, Const, Quantize, Dequantize, Requantize, FakeQuant)
+
+
+def in_integers(node: Node) -> bool:
+    """The node computes on integers that stand for reals (or moves plain integers about)."""
+    if isinstance(node, ArgMax | ArgMin):
+        return node.operands[0].type.is_quantized
+    return node.type.is_quantized or not (
+        node.type.is_float or any(o.type.is_float for o in node.operands)
+    )
+
+
+def why_float(node: Node, recipe: Recipe) -> str:
+    """One sentence: why this operation is computed in reals."""
+    if isinstance(node, Foreign):
+        return f"operator {node.title} is foreign to the compiler: it runs in onnxruntime"
+    if recipe.excludes(node):
+        return "excluded by the user"
+    if role(node) is Role.FLOAT:
+        return f"{node.op} has no integer form yet"
+    return "its operands stay in float, or its sum could pass 32 bits"
+
+
+def macs(node: Node) -> int:
+    """Multiply-accumulates of a contraction, 0 for anything else."""
+    sizes = [d for d in node.type.shape if isinstance(d, int)]
+    match node:
+        case Conv(w=w):
+            return prod(sizes) * prod(d for d in w.type.shape[1:] if isinstance(d, int))
+        case ConvTranspose(x=x, w=w):
+            inputs = prod(d for d in x.type.shape if isinstance(d, int))
+            return inputs * prod(d for d in w.type.shape[1:] if isinstance(d, int))
+        case MatMul(a=a):
+            inner = a.type.shape[-1]
+            return prod(sizes) * (inner if isinstance(inner, int) else 1)
+        case _:
+            return 0

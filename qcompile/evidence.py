@@ -1,0 +1,74 @@
+"""What calibration rests on: the user's samples, or noise on a twin with matched statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from qcompile.calibrate.collect import collect
+from qcompile.calibrate.datafree import has_statistics, matched_twin, noise
+from qcompile.calibrate.samples import Samples, open_samples
+from qcompile.calibrate.statistics import Statistics
+from qcompile.ir.graph import Graph
+from qcompile.ir.types import Array
+from qcompile.options import Options
+from qcompile.passes.calibrate import observed
+from qcompile.passes.recipe import Recipe
+from qcompile.progress import Progress, counted
+from qcompile.stages import simplify, specify
+
+HELD_BACK = 8  # of the samples at most so many, and at most one in eight, are kept for measuring
+Sample = Sequence[Array]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Statistics of every observed edge, samples that calibration did not see, and their source."""
+
+    source: str
+    count: int
+    remark: str
+    statistics: list[Statistics] = field(repr=False)
+    held_back: list[Sample] = field(repr=False)
+
+
+def gather(
+    graph: Graph, specified: Graph, recipe: Recipe, options: Options, say: Progress
+) -> Evidence:
+    """Runs the float graph over the samples; without any, over noise through a matched twin.
+
+    `graph` is the model as read, `specified` the same simplified and marked.
+    """
+    if options.calib is None:
+        return _from_noise(graph, recipe, options, say)
+    samples = open_samples(options.calib, specified)
+    return _from_samples(samples, specified, options, say)
+
+
+def _from_samples(samples: Samples, specified: Graph, options: Options, say: Progress) -> Evidence:
+    count = sum(1 for _ in samples)
+    kept = min(HELD_BACK, count // 8)
+    used = counted(islice(samples, count - kept), say, "calibrated on samples")
+    found = collect(specified, observed(specified), used, threads=options.threads)
+    held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
+    remark = "" if kept else "too few samples to hold any back: quality is measured on the first"
+    return Evidence(samples.source, count - kept, remark, found, held)
+
+
+def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -> Evidence:
+    samples = noise(graph, seed=options.seed)
+    matched = has_statistics(graph)
+    twin = graph
+    if matched:
+        say("no calibration data: matching the batchnorms' statistics")
+        twin = matched_twin(graph, samples, threads=options.threads)
+    marked = specify(simplify(twin), recipe)
+    found = collect(marked, observed(marked), samples[:-1], threads=options.threads)
+    remark = (
+        "no calibration data: ranges come from noise, batchnorms matched to their statistics"
+        if matched
+        else "no calibration data and no batchnorm: ranges come from guessed standard normal "
+        "inputs; give --calib for results to rely on"
+    )
+    return Evidence("data-free", 0, remark, found, samples[-1:])

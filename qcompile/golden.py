@@ -1,0 +1,115 @@
+"""Golden vectors: a few inputs, the integers they must give, and a checksum of every layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.types import Array
+from qcompile.numerics.npz import write_npz
+from qcompile.targets.base import Runtime
+from qcompile.targets.borders import borders
+
+VECTORS = 4
+
+
+def write_golden(graph: Graph, samples: Sequence[Sequence[Array]], folder: Path) -> None:
+    """Runs the interpreter on up to `VECTORS` samples and writes inputs, raw outputs, checksums."""
+    folder.mkdir()
+    split = borders(graph)
+    kept = named_integers(graph)
+    results = [node for _, node in split.outputs]
+    checks: list[dict[str, str]] = []
+    outputs: dict[str, list[Array]] = {name: [] for name, _ in split.outputs}
+    for sample in samples:
+        sums: dict[str, str] = {}
+        values = dict[object, Array]()
+        for node, value in graph.values(sample, keep=[*kept, *results]):
+            if node in kept:
+                sums[node.name] = checksum(value)
+            if node in results:
+                values[node] = value
+        checks.append(sums)
+        for name, node in split.outputs:
+            outputs[name].append(values[node])
+    write_npz(folder / "inputs.npz", _columns(graph, samples))
+    write_npz(folder / "outputs.npz", {n: np.stack(v) for n, v in outputs.items()})
+    (folder / "layers.json").write_text(json.dumps(checks, indent=1) + "\n")
+
+
+def named_integers(graph: Graph) -> frozenset[Node]:
+    """The integer values that have a name of their own."""
+    found = [n for n in graph.nodes if n.type.is_quantized and n.name and n.operands]
+    times = Counter(node.name for node in found)
+    return frozenset(node for node in found if times[node.name] == 1)
+
+
+def compare_golden(runtime: Runtime, folder: Path) -> str | None:
+    """None when every output and every layer shown is equal, else the first difference in words."""
+    inputs, wanted = _load(folder / "inputs.npz"), _load(folder / "outputs.npz")
+    checks: list[Mapping[str, str]] = json.loads((folder / "layers.json").read_text())
+    for index, sums in enumerate(checks):
+        sample = {name: column[index] for name, column in inputs.items()}
+        layer = first_layer(runtime, sample, sums)
+        found = runtime.run_raw(sample)
+        for name, column in wanted.items():
+            difference = first_difference(column[index], found[name])
+            if difference is not None:
+                behind = f"; the first layer that differs is {layer}" if layer else ""
+                return f"golden vector {index}, output {name}{difference}{behind}"
+        if layer is not None:
+            return f"golden vector {index}: layer {layer} differs, the outputs do not"
+    return None
+
+
+def first_layer(
+    runtime: Runtime, sample: Mapping[str, Array], sums: Mapping[str, str]
+) -> str | None:
+    """The first traced value whose checksum is not the reference's."""
+    for name, value in runtime.trace(sample):
+        if name in sums and checksum(value) != sums[name]:
+            return name
+    return None
+
+
+def first_difference(wanted: Array, found: Array) -> str | None:
+    """`[0, 3]: 17, must be 16 (5 of 10 elements differ)`, or None when equal bit for bit."""
+    if wanted.shape != found.shape:
+        return f" has shape {found.shape}, must be {wanted.shape}"
+    differs = wanted.view(_bits(wanted)) != found.view(_bits(found))
+    if not differs.any():
+        return None
+    place = tuple(int(i) for i in np.argwhere(differs)[0])
+    count = int(differs.sum())
+    return (
+        f"{list(place)}: {found[place]}, must be {wanted[place]} "
+        f"({count} of {differs.size} elements differ)"
+    )
+
+
+def checksum(value: Array) -> str:
+    """SHA-256 of the elements in row-major order, 16 digits."""
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16]
+
+
+def _bits(array: Array) -> np.dtype[np.unsignedinteger]:  # pyright: ignore
+    return np.dtype(f"u{array.dtype.itemsize}")
+
+
+def _columns(graph: Graph, samples: Sequence[Sequence[Array]]) -> dict[str, Array]:
+    return {
+        node.name: np.stack([sample[i] for sample in samples])
+        for i, node in enumerate(graph.inputs)
+    }
+
+
+def _load(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}

@@ -1,0 +1,41 @@
+"""All that a compilation depends on, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's options under the same names; `qcompile --help` explains each.
+
+    What changes the artifact is in `identity`; threads, places and noise are not.
+    """
+
+    target: str
+    calib: object | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    output: Path | None = None
+    force: bool = False
+    method: str = "auto"
+    exclude: tuple[str, ...] = ()
+    strict: bool = False
+    verify: bool = True
+    check: bool = False
+    dump_after_each: Path | None = None
+    seed: int = 0
+    threads: int = 2
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the artifact's bytes depend on, beside model and samples."""
+        return {
+            "target": self.target,
+            "shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
+            "method": self.method,
+            "exclude": list(self.exclude),
+            "seed": self.seed,
+        }

@@ -1,0 +1,94 @@
+"""The summary of a compilation: the stable JSON object, and nothing that is not measured."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qcompile.calibrate.statistics import Statistics
+from qcompile.coverage import Coverage
+from qcompile.diagnosis import Diagnosis
+from qcompile.evidence import Evidence
+from qcompile.ir.graph import Graph
+from qcompile.ir.ops.source import Const
+from qcompile.quality import Layer
+from qcompile.targets.base import Emitted
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found out about quality: per output, the worst layers, all layers, all ranges."""
+
+    outputs: Mapping[str, float]
+    worst: Sequence[Diagnosis]
+    layers: Sequence[Layer]
+    seen: Mapping[str, Statistics]
+
+
+def summarize(
+    *,
+    model: Mapping[str, Any],
+    target: str,
+    evidence: Evidence,
+    found: Coverage,
+    measured: Measured,
+    sizes: Mapping[str, int],
+    emitted: Emitted,
+    manifest: Mapping[str, Any],
+    artifact: str,
+    passes: Sequence[Mapping[str, object]],
+    verified: bool,
+    exact: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    """The object that `--json` prints; keys are stable."""
+    return {
+        "model": dict(model),
+        "target": target,
+        "scheme": "W8A8",
+        "calibration": {
+            "source": evidence.source,
+            "samples": evidence.count,
+            "remark": evidence.remark,
+        },
+        "coverage": {
+            "ops_integer": found.ops_integer,
+            "ops_total": found.ops_total,
+            "macs_integer": found.macs_integer,
+            "macs_total": found.macs_total,
+            "float_islands": [{"node": n, "why": w} for n, w in found.islands.items()],
+        },
+        "size": {**sizes, "activation_peak_bytes": emitted.activation_peak_bytes},
+        "quality": {
+            "sqnr_db": dict(measured.outputs),
+            "worst_layers": [d.as_dict() for d in measured.worst],
+        },
+        "bits": {"histogram": {"8": found.macs_integer}, "objective": None, "optimal": None},
+        "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},
+        "integer_only": found.integer_only and exact,
+        "verified": verified,
+        "digest": manifest["digest"],
+        "artifact": artifact,
+        "passes": [dict(row) for row in passes],
+        "seconds": round(seconds, 3),
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def peak_rss_bytes() -> int:
+    """The greatest memory this process ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def constant_bytes(graph: Graph) -> int:
+    """Bytes of all constants as stored, each counted once; narrow integers packed."""
+    found: dict[Any, int] = {}
+    for node in graph.nodes:
+        if isinstance(node, Const):
+            size = node.data.nbytes // max(node.data.dtype.itemsize, 1)
+            found[id(node.data)] = (size * node.elem.bits + 7) // 8
+    return sum(found.values())
