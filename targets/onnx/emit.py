@@ -11,7 +11,7 @@ from qcompile.errors import NotLegal
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
-from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize
 from qcompile.targets.onnx import borders, files, rescale
 from qcompile.targets.onnx.contract import CONTRACTIONS
@@ -21,6 +21,7 @@ from qcompile.targets.onnx.moving import MOVING
 from qcompile.targets.onnx.pointwise import POINTWISE
 from qcompile.targets.onnx.qdq import QDQ
 from qcompile.targets.onnx.reducing import REDUCING
+from qcompile.targets.onnx.softmax import softmax_integer
 
 STEM = "model"
 
@@ -31,6 +32,7 @@ HANDLERS: dict[type[Node], Handler] = {
     **CONTRACTIONS,
     Requantize: rescale.requantize,
     Lut: rescale.lut,
+    SoftmaxInteger: softmax_integer,
     Quantize: borders.quantize,
     Dequantize: borders.dequantize,
     Observe: borders.observe,

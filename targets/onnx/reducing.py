@@ -14,7 +14,7 @@ from qcompile.ir.ops import reduce as r
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.targets.onnx.bytes8 import Part, input_parts, sizes
 from qcompile.targets.onnx.model import Handler, Writer
-from qcompile.targets.onnx.pointwise import centred, on_words, word
+from qcompile.targets.onnx.pointwise import centred, narrow, on_words, word
 
 _REDUCTIONS: dict[type[Node], str] = {
     r.ReduceSum: "ReduceSum",
@@ -99,7 +99,7 @@ def _window_sum(w: Writer, node: AveragePool, *, out: str | None) -> str:
     n_, c, *spatial = sizes(node.x.type)
     lengths = sizes(node.type)[2:]
     if tuple(spatial) == node.kernel and set(lengths) == {1} and not any(node.pads):
-        axes = w.constant(range(2, node.type.rank), np.int64)
+        axes = w.constant(list(range(2, node.type.rank)), np.int64)
         return w.op("ReduceSum", [centred(w, node.x), axes], out=out, keepdims=1)
     if node.x.type.elem.bits > 8:
         return _add_all(w, _taps(w, node, centred(w, node.x), 0), out)
@@ -155,15 +155,31 @@ def reduction(w: Writer, node: r.Reduction) -> None:
     if summed:
         kind = "ReduceSum"
     x = centred(w, node.x) if summed else word(w, node.x)
-    keep = int(node.keepdims)
     if not node.axes:
         w.op("Identity", [x], out=w.names[node])
         return
+    storage = node.type.elem.storage
+    carried = narrow(storage) and not summed
+    name = None if carried else w.names[node]
+    whole = reduced(w, kind, x, node.axes, keepdims=node.keepdims, out=name)
+    if carried:
+        w.cast(whole, storage, out=w.names[node])
+
+
+def reduced(
+    w: Writer,
+    kind: str,
+    x: str,
+    axes: tuple[int, ...],
+    *,
+    keepdims: bool,
+    out: str | None = None,
+) -> str:
+    """A reduction by ONNX's name, in the form of the operator set at hand."""
     if kind == "ReduceSum" or w.opset >= 18:
-        operands = [x, w.constant(node.axes, np.int64)]
-        on_words(w, node, kind, operands, keepdims=keep)
-        return
-    on_words(w, node, kind, [x], axes=node.axes, keepdims=keep)
+        operands = [x, w.constant(axes, np.int64)]
+        return w.op(kind, operands, out=out, keepdims=int(keepdims))
+    return w.op(kind, [x], out=out, axes=axes, keepdims=int(keepdims))
 
 
 def arg(w: Writer, node: r.Arg) -> None:

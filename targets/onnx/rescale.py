@@ -41,9 +41,10 @@ def _shift(w: Writer, node: Requantize) -> None:
         total = w.op("BitShift", [total, w.constant(shift, np.uint64)], direction="RIGHT")
     base = 1 << (63 - shift)
     left = 0 if early else zero
-    lo, hi = max(base + node.lo - left, 0), max(base + node.hi - left, 0)
+    lo, hi = (max(base + bound - left, 0) for bound in (node.lo, node.hi))
     total = w.op("Clip", [total, w.constant(lo, np.uint64), w.constant(hi, np.uint64)])
-    back = (left - base) % _WORD
+    never_below = base + node.hi - left < 0  # all values are above the bound, and 0 stands for it
+    back = (node.hi if never_below else left - base) % _WORD
     if back % (1 << 8 * node.elem.storage.itemsize) != 0:
         total = w.op("Add", [total, w.constant(back, np.uint64)])
     w.cast(total, node.elem.storage, out=w.names[node])
@@ -64,7 +65,7 @@ def _modulo(values: NDArray[Any]) -> NDArray[np.uint64]:
 
 def lut(w: Writer, node: Lut) -> None:
     """table[q − lo]."""
-    _look_up(w, node, np.array(node.table, node.elem.storage))
+    _look_up(w, node, w.load(node.table))
 
 
 def _look_up(w: Writer, node: Lut | Requantize, table: Array) -> None:

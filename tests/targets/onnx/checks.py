@@ -14,7 +14,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import Array, Scalar, TensorType
 from qcompile.ir.unit import Affine, per_tensor
-from qcompile.targets.onnx import OnnxProgram, emit_integer, emit_qdq
+from qcompile.targets.onnx import OnnxProgram, emit_integer, emit_onnx, emit_qdq
 
 
 def ints(elem: str, *shape: int, scale: float = 0.1, zero: int = 0, name: str = "x") -> Input:
@@ -102,7 +102,7 @@ def near(*outputs: Node, relative: float = 1e-5, absolute: float = 1e-5) -> Grap
     given = feed(graph)
     wanted = graph.run(*(given[i.name] for i in graph.inputs))
     with tempfile.TemporaryDirectory() as folder:
-        path = emit_integer(graph, Path(folder))[0]
+        path = emit_onnx(graph, Path(folder))[0]
         got = OnnxProgram(path).run(given)
     for (name, _), value in zip(graph.outputs, wanted, strict=True):
         np.testing.assert_allclose(got[name], value, rtol=relative, atol=absolute)
