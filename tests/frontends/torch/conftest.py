@@ -1,0 +1,9 @@
+"""Makes the helpers beside the tests importable; small networks gain nothing from threads."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+torch.set_num_threads(1)
