@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_INLINE = 8  # scales printed one by one up to this many
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Affine:
         """The zero points, shaped to broadcast against a tensor of this rank."""
         return self._spread(np.array(self.zero_point, np.int64), rank)
 
-    def _spread(self, values: NDArray[np.generic], rank: int) -> NDArray[np.generic]:  # pyright: ignore
+    def _spread(self, values: NDArray[Any], rank: int) -> NDArray[Any]:
         if self.axis is None or values.size == 1:
             return values.reshape((1,) * rank)
         return values.reshape(tuple(-1 if i == self.axis else 1 for i in range(rank)))

@@ -1,8 +1,8 @@
 """Small float formats: real numbers to codes and back.
 
-Encoding takes the number to float32, clamps to the greatest finite value and then rounds to nearest,
-ties to even, so no number becomes an infinity (OCP formats; the clamp is ours). A code is the
-format's bits in the low end of an unsigned integer.
+Encoding takes the number to float32, clamps to the greatest finite value and then rounds to the
+nearest, ties to even, so no number becomes an infinity (OCP formats; the clamp is ours). A code is
+the format's bits in the low end of an unsigned integer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Format:
 
 
 def _format(name: str, kind: Any, bits: int) -> Format:
-    info: Any = ml_dtypes.finfo(kind)
-    return Format(name, np.dtype(kind), bits, float(info.min), float(info.max))
+    info = ml_dtypes.finfo(kind)  # pyright: ignore[reportUnknownVariableType]  has no stubs
+    lo, hi = float(info.min), float(info.max)  # pyright: ignore  the same
+    return Format(name, np.dtype(kind), bits, lo, hi)
 
 
 BF16 = _format("bf16", ml_dtypes.bfloat16, 16)

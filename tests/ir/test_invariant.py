@@ -17,7 +17,7 @@ def test_says_where_and_what():
 
 
 def test_stops_after_five():
-    with pytest.raises(InvariantViolated, match="c0; c1; c2; c3; c4$"):
+    with pytest.raises(InvariantViolated, match=r"c0; c1; c2; c3; c4$"):
         WORDY.check(GRAPH, where="fold")
 
 

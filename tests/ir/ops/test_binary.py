@@ -10,8 +10,24 @@ from numpy.typing import NDArray
 from qcompile.errors import TypeMismatch
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import (
-    Add, And, Div, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Maximum, Minimum, Mod, Mul,
-    Or, Pow, Prelu, Sub, Where, Xor,
+    Add,
+    And,
+    Div,
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    Maximum,
+    Minimum,
+    Mod,
+    Mul,
+    Or,
+    Pow,
+    Prelu,
+    Sub,
+    Where,
+    Xor,
 )  # fmt: skip
 from qcompile.ir.ops.pointwise import Abs
 from qcompile.ir.ops.source import const

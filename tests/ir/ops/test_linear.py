@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from qcompile.errors import TypeMismatch
+from qcompile.ir.dims import static
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import const
 from qcompile.ir.types import I8, I32, U8, Scalar
@@ -19,9 +20,10 @@ Values = NDArray[Any]
 
 
 def tensor(array: Values) -> torch.Tensor:
-    return torch.from_numpy(np.array(array))
+    return torch.tensor(array)
 
 
+CUBE = {"stride": (1, 2, 1), "pads": (1, 1, 1, 1, 1, 1), "dilation": (1, 1, 1)}
 CONVS = [
     ((2, 3, 8, 7), (4, 3, 3, 3), {"pads": (1, 1, 1, 1)}),
     ((1, 3, 9, 9), (4, 3, 3, 2), {"stride": (2, 3)}),
@@ -30,7 +32,7 @@ CONVS = [
     ((1, 4, 6, 6), (8, 1, 2, 3), {"groups": 4}),
     ((1, 5, 4, 4), (7, 5, 1, 1), {"stride": (2, 2)}),
     ((1, 2, 9), (3, 2, 3), {"stride": (2,), "pads": (1, 1), "dilation": (2,)}),
-    ((1, 2, 5, 5, 4), (3, 2, 2, 2, 2), {"stride": (1,) * 3, "pads": (1,) * 6, "dilation": (1,) * 3}),
+    ((1, 2, 5, 5, 4), (3, 2, 2, 2, 2), CUBE),
 ]  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def test_uneven_pads_are_a_border_of_zeros():
     assert_close(value(Conv(border, w)), value(uneven), within=1e-6)
 
 
-TRANSPOSED = [
+TRANSPOSED: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((1, 4, 5, 6), (4, 3, 3, 3), {}),
     ((2, 4, 5, 4), (4, 3, 3, 2), {"stride": (2, 3), "pads": (1, 1, 1, 1)}),
     ((1, 4, 4, 4), (4, 3, 3, 3), {"stride": (2, 2), "pads": (1,) * 4, "output_padding": (1, 1)}),
@@ -87,7 +89,7 @@ def test_mat_mul_broadcasts_over_leading_axes():
 def naive_conv(x: Values, w: Values, *, zx: int, zw: Values, node: Conv) -> Values:
     """The sum as written in Conv's docstring, in Python integers."""
     (t, u), (a, b, _, _), (d, e) = node.stride, node.pads, node.dilation
-    result = np.zeros(node.type.shape, object)
+    result: Values = np.zeros(static(node.type.shape), object)
     per_group = w.shape[0] // node.groups
     for n, o, p, q in np.ndindex(result.shape):
         for c, i, j in product(*map(range, w.shape[1:])):

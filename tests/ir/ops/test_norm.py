@@ -27,8 +27,8 @@ def test_instance_norm():
 
 def test_layer_norm_over_two_axes():
     scale, shift = reals(5, 3, seed=4), reals(5, 3, seed=5)
-    weights = (torch.tensor(value(n)) for n in (scale, shift))
-    want = functional.layer_norm(x, (5, 3), *weights)
+    weight, bias = torch.tensor(value(scale)), torch.tensor(value(shift))
+    want = functional.layer_norm(x, (5, 3), weight, bias)
     assert_close(want.numpy(), value(LayerNorm(X, scale, shift, axis=2)), within=1e-6)
 
 

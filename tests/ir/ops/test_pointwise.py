@@ -11,17 +11,46 @@ from torch.nn import functional
 from qcompile.errors import TypeMismatch
 from qcompile.ir.node import Node
 from qcompile.ir.ops.pointwise import (
-    Abs, Cast, Ceil, Celu, Clip, Cos, Elu, Erf, Exp, Floor, Gelu, GeluTanh, HardSigmoid, HardSwish,
-    LeakyRelu, Log, Mish, Neg, Not, Reciprocal, Relu, Round, Selu, Shrink, Sigmoid, Sign, Silu, Sin,
-    Softplus, Softsign, Sqrt, Tanh, ThresholdedRelu,
+    Abs,
+    Cast,
+    Ceil,
+    Celu,
+    Clip,
+    Cos,
+    Elu,
+    Erf,
+    Exp,
+    Floor,
+    Gelu,
+    GeluTanh,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Log,
+    Mish,
+    Neg,
+    Not,
+    Reciprocal,
+    Relu,
+    Round,
+    Selu,
+    Shrink,
+    Sigmoid,
+    Sign,
+    Silu,
+    Sin,
+    Softplus,
+    Softsign,
+    Sqrt,
+    Tanh,
+    ThresholdedRelu,
 )  # fmt: skip
 from qcompile.ir.ops.source import const
 from qcompile.ir.types import BOOL, I8, I32, U8
 from qcompile.ir.unit import Affine, per_tensor
 from tests.helpers import assert_close, integers, reals, value
 
-X = reals(200)
-x = torch.tensor(value(X)) * 3
+x = torch.tensor(value(reals(200))) * 3
 X = const(x.numpy())
 
 FUNCTIONS: list[tuple[Node, torch.Tensor]] = [

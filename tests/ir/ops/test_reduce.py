@@ -10,8 +10,17 @@ import torch
 from qcompile.errors import TypeMismatch
 from qcompile.ir.node import Node
 from qcompile.ir.ops.reduce import (
-    ArgMax, ArgMin, LogSoftmax, ReduceL2, ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin,
-    ReduceProd, ReduceSum, Softmax,
+    ArgMax,
+    ArgMin,
+    LogSoftmax,
+    ReduceL2,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    Softmax,
 )  # fmt: skip
 from qcompile.ir.ops.source import const
 from qcompile.ir.types import I32, U8
@@ -27,7 +36,7 @@ REDUCTIONS: list[tuple[Node, torch.Tensor]] = [
     (ReduceMax(X, (0, 2)), x.amax((0, 2), keepdim=True)),
     (ReduceMin(X, (1, 2), keepdims=False), x.amin((1, 2))),
     (ReduceProd(X, (1,)), x.prod(1, keepdim=True)),
-    (ReduceL2(X, (2,)), x.norm(dim=2, keepdim=True)),
+    (ReduceL2(X, (2,)), x.square().sum(2, keepdim=True).sqrt()),
     (ReduceLogSumExp(X, (1, 2), keepdims=False), x.logsumexp((1, 2))),
     (ArgMax(X, 1), x.argmax(1, keepdim=True)),
     (ArgMin(X, 2, keepdims=False), x.argmin(2)),
