@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 from onnx import TensorProto, helper, numpy_helper
 
 from qcompile.errors import BadModel
@@ -75,7 +75,7 @@ class OrtRunner:
             x.data.digest if isinstance(x, Const) and _is_small(x) else str(x.type) for x in node.xs
         )
         if key not in self._sessions:
-            self._sessions[key] = _open(one_node_model(node), node.title)
+            self._sessions[key] = open_session(one_node_model(node), node.title)
         return self._sessions[key]
 
 
@@ -129,8 +129,9 @@ def _code(elem: Scalar) -> int:
     return _CODES[elem.name]
 
 
-def _open(model: onnx.ModelProto, title: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+def open_session(model: onnx.ModelProto, title: str) -> onnxruntime.InferenceSession:
+    """A single-threaded session on the CPU; `BadModel` when onnxruntime refuses the model."""
+    options: Any = onnxruntime.SessionOptions()  # pyright: ignore
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -157,7 +158,9 @@ def _reads(version: int) -> bool:
     graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1]))
     opsets = [helper.make_opsetid("", version)]
     try:
-        _open(helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION), "probe")
+        open_session(
+            helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION), "probe"
+        )
     except BadModel:
         return False
     return True

@@ -18,7 +18,7 @@ def load_model(path: Path) -> onnx.ModelProto:
         raise ReadError(f"{path} {kind}: wants an ONNX file")
     size = path.stat().st_size
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load(str(path), load_external_data=False)  # pyright: ignore[reportUnknownMemberType]
     except (DecodeError, ValueError, RecursionError) as error:
         raise BadModel(
             f"{path}: its {size} bytes are no ONNX model (cut short, or another kind of file): "

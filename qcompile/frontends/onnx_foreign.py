@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from qcompile.errors import BadModel
-from qcompile.execute.foreign import OLDEST_OPSET, OrtRunner, first_line, newest_opset
+from qcompile.execute.foreign import (
+    OLDEST_OPSET,
+    OrtRunner,
+    first_line,
+    newest_opset,
+    open_session,
+)
 from qcompile.frontends.onnx_call import Call
 from qcompile.frontends.onnx_known import SMALL
 from qcompile.frontends.onnx_tensor import CODES, ELEMENTS
@@ -19,7 +25,7 @@ from qcompile.ir.dims import Dim, Shape, Symbol
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.source import Const
-from qcompile.ir.types import TensorType
+from qcompile.ir.types import Array, TensorType, scalar_of
 
 _PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
@@ -175,18 +181,13 @@ def _dim(dim: Any, name: str, axis: int) -> Dim:
 
 def _executed(call: Call, proto: onnx.NodeProto, outside: Outside) -> tuple[TensorType, ...]:
     """By one run on zeros; each open length stands as a prime that is searched in the result."""
-    import onnxruntime
-
     primes = _primes(outside.xs)
     feeds = {name: _sample(x, primes) for name, x in zip(outside.names, outside.xs, strict=True)}
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    session = open_session(_model(proto, outside, typed=False), str(call))
     try:
-        model = _model(proto, outside, typed=False).SerializeToString()
-        session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
         found: list[Any] = session.run(None, feeds)  # pyright: ignore
     except Exception as error:
-        raise BadModel(f"{call}: onnxruntime does not take it: {first_line(error)}") from error
+        raise BadModel(f"{call}: onnxruntime fails on it: {first_line(error)}") from error
     given = iter(found)
     return tuple(
         _observed(call, next(given), primes) if name else TensorType((0,), ELEMENTS[1])
@@ -210,8 +211,7 @@ def _sample(x: Node, primes: dict[Symbol, int]) -> Any:
 def _observed(call: Call, value: Any, primes: dict[Symbol, int]) -> TensorType:
     if not isinstance(value, np.ndarray):
         raise BadModel(f"{call}: gives a {type(value).__name__}, only tensors are supported")
-    from qcompile.ir.types import scalar_of
-
+    found = cast("Array", value)  # isinstance leaves its elements unknown
     symbols = {number: symbol for symbol, number in primes.items()}
-    shape: Shape = tuple(symbols.get(d, d) for d in value.shape)
-    return TensorType(shape, scalar_of(value.dtype))
+    shape: Shape = tuple(symbols[d] if d in symbols else d for d in found.shape)
+    return TensorType(shape, scalar_of(found.dtype))

@@ -20,6 +20,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.source import Const, Input, const
+from qcompile.ir.types import Array
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
            "Multinomial", "Dropout"}  # fmt: skip
@@ -160,16 +161,15 @@ def _folded(node: Node) -> Node:
     return node if value is None else const(value, elem=node.type.elem, name=node.name)
 
 
-def _value(node: Node, depth: int = 8) -> object:
+def _value(node: Node, depth: int = 8) -> Array | None:
     """Evaluated from constants through at most `depth` nameless steps."""
     if isinstance(node, Const):
         return node.array if node.data.nbytes <= 1 << 20 else None
     if not node.operands or depth == 0 or isinstance(node, Quantize | Dequantize | FakeQuant):
         return None
     values = [_value(o, depth - 1) for o in node.operands]
-    if any(v is None for v in values):
-        return None
-    return node.evaluate(*values)  # type: ignore[arg-type]
+    known = [v for v in values if v is not None]
+    return node.evaluate(*known) if len(known) == len(values) else None
 
 
 def _standard(node: onnx.NodeProto) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -61,24 +62,7 @@ class Known:
         known = [p for p in parts if p is not None]
         if not known or len(known) != len(parts):
             return None
-        x = known[0]
-        match node:
-            case Cast(x=source, to=to) if _harmless(source.type.elem, to):
-                return x
-            case Reshape(shape=shape) if is_static(shape):
-                return x.reshape(static(shape))
-            case Expand(shape=shape) if is_static(shape) and prod(static(shape)) <= SMALL:
-                return np.broadcast_to(x, np.broadcast_shapes(x.shape, static(shape)))
-            case Gather(axis=axis):
-                return _objects(np.take(x, known[1].astype(np.int64), axis))
-            case Concat(axis=axis):
-                return np.concatenate(known, axis)
-            case Slice():
-                return node.evaluate(x)
-            case ReduceProd(axes=axes, keepdims=keepdims):
-                return _objects(np.multiply.reduce(x, axis=axes, keepdims=keepdims))
-            case _:
-                return None
+        return _rearranged(node, known)
 
     def _pointwise(self, node: Node) -> Values | None:
         parts = [self.of(o) for o in node.operands]
@@ -101,11 +85,28 @@ class _Open(Exception):
 
 
 def _objects(values: Any) -> Values:
-    source = np.empty(len(values), object) if isinstance(values, list) else None
-    if source is None:
-        return np.asarray(values, dtype=object)
-    source[:] = values
-    return source
+    return np.asarray(values, dtype=object)
+
+
+def _rearranged(node: Node, parts: list[Values]) -> Values | None:
+    x = parts[0]
+    match node:
+        case Cast(x=source, to=to) if _harmless(source.type.elem, to):
+            return x
+        case Reshape(shape=shape) if is_static(shape):
+            return x.reshape(static(shape))
+        case Expand(shape=shape) if is_static(shape) and prod(static(shape)) <= SMALL:
+            return np.broadcast_to(x, np.broadcast_shapes(x.shape, static(shape)))
+        case Gather(axis=axis):
+            return _objects(np.take(x, parts[1].astype(np.int64), axis))
+        case Concat(axis=axis):
+            return np.concatenate(parts, axis)
+        case Slice():
+            return node.evaluate(x)
+        case ReduceProd(axes=axes, keepdims=keepdims):
+            return _objects(np.multiply.reduce(x, axis=axes, keepdims=keepdims))
+        case _:
+            return None
 
 
 def _harmless(old: Scalar, new: Scalar) -> bool:
@@ -124,12 +125,9 @@ def _divide(a: Any, b: Any) -> Any:
 def _equal(a: Any, b: Any) -> bool:
     if a == b:
         return True
-    if isinstance(a, Symbol) and isinstance(b, Symbol):
-        raise _Open
-    number = a if isinstance(b, Symbol) else b
-    if isinstance(a, Symbol) or isinstance(b, Symbol):
-        if number < 0:  # a length is never negative
-            return False
+    opens = [v for v in (a, b) if isinstance(v, Symbol)]
+    numbers: list[int] = [v for v in (a, b) if not isinstance(v, Symbol)]
+    if opens and not any(n < 0 for n in numbers):  # a length is never negative
         raise _Open
     return False
 
@@ -152,9 +150,9 @@ def _ordered(function: Callable[[int, int], int]) -> Callable[[Any, Any], Any]:
 
 
 _POINTWISE: dict[type[Node], Callable[..., Any]] = {
-    Add: lambda a, b: a + b,
-    Sub: lambda a, b: a - b,
-    Mul: lambda a, b: a * b,
+    Add: operator.add,
+    Sub: operator.sub,
+    Mul: operator.mul,
     Div: _divide,
     Minimum: _ordered(min),
     Maximum: _ordered(max),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from qcompile.errors import BadModel
@@ -127,7 +129,8 @@ def _turned(x: Node) -> Node:
 
 def _scaled(x: Node, factor: float) -> Node:
     if isinstance(x, Const) and x.data.nbytes <= 1 << 16:
-        return const(x.array * np.asarray(factor, x.data.dtype), name=x.name)
+        values: Any = x.array
+        return const(values * np.asarray(factor, x.data.dtype), name=x.name)
     return Mul(x, scalar(factor, x))
 
 

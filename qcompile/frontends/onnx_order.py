@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from importlib import import_module
+from typing import Any, TypeAlias
 
 import onnx
 
@@ -43,9 +44,8 @@ def refuse_unknown(nodes: Sequence[onnx.NodeProto]) -> None:
 
 
 def _known_to_onnxruntime() -> set[str]:
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return {f"{s.domain}::{s.name}" for s in state.get_all_operator_schema()}
+    state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    return {f"{schema.domain}::{schema.name}" for schema in state.get_all_operator_schema()}
 
 
 def live_nodes(
@@ -85,33 +85,38 @@ def _visit(
     order: dict[int, onnx.NodeProto],
 ) -> None:
     """Depth first, without recursion: a node is placed when all that it reads is."""
-    open_nodes: dict[int, None] = {}
+    open_nodes: set[int] = set()
     stack = [root]
     while stack:
         index = stack[-1]
-        node = graph.node[index]
         if index in order:
             stack.pop()
             continue
-        open_nodes[index] = None
-        pending: list[int] = []
-        for name in [*node.input, *captured(node)]:
-            if not name or name in given:
-                continue
-            if name not in makers:
-                raise BadModel(
-                    f"{node.op_type} {node.name or node.output[0]!r} reads {name!r}, which is no "
-                    "input, initializer or output of a node"
-                )
-            if makers[name] not in order:
-                pending.append(makers[name])
-        circular = [i for i in pending if i in open_nodes]
+        open_nodes.add(index)
+        pending = [m for m in _read_from(graph.node[index], makers, given) if m not in order]
+        circular = [m for m in pending if m in open_nodes]
         if circular:
-            raise BadModel(f"the graph has a cycle through {graph.node[circular[0]].op_type} "
-                           f"{graph.node[circular[0]].output[0]!r}")  # fmt: skip
+            node = graph.node[circular[0]]
+            raise BadModel(f"the graph has a cycle through {node.op_type} {node.output[0]!r}")
         if pending:
             stack.extend(reversed(pending))
             continue
         stack.pop()
-        del open_nodes[index]
-        order[index] = node
+        open_nodes.remove(index)
+        order[index] = graph.node[index]
+
+
+def _read_from(node: onnx.NodeProto, makers: Mapping[str, int], given: set[str]) -> list[int]:
+    """The nodes whose results it reads."""
+    found: list[int] = []
+    for name in [*node.input, *captured(node)]:
+        if not name or name in given:
+            continue
+        if name not in makers:
+            title = node.name or next(iter(node.output), "")
+            raise BadModel(
+                f"{node.op_type} {title!r} reads {name!r}, which is no input, initializer or "
+                "output of a node"
+            )
+        found.append(makers[name])
+    return found

@@ -104,6 +104,8 @@ def dequantized(call: Call, at: int) -> Node:
     match call.x(at):
         case Quantize() as x:
             return FakeQuant(x.x, x.elem, x.unit)
+        case x if x.type.is_float:
+            return _scaled_floats(call, x, at)
         case Const() as x:
             return _weight(call, x, at)
         case x if x.type.unit is not None:
@@ -146,6 +148,14 @@ def _unblocked(call: Call, q: Const) -> Node:
         return steps.astype(np.float32) * np.take(scale, place, axis)
 
     return Const(Blob(q.data.shape, np.dtype(np.float32), load), F32, name=call.name)
+
+
+def _scaled_floats(call: Call, x: Node, at: int) -> Node:
+    """Narrow floats: x · scale; their zero point is always 0."""
+    scale = call.const(at + 1)
+    if scale.data.shape not in ((), (1,)):
+        raise Opaque(f"scales per channel of {x.type.elem}")
+    return Mul(Cast(x, F32), scalar(float(scale.array.reshape(-1)[0]), scale))
 
 
 def _spelled_out(x: Node, unit: Affine) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -149,8 +150,7 @@ _ROUNDINGS = {
 }
 
 
-def _nearest(axis: Axis, rule: str, rounding: object) -> tuple[int, ...]:
-    assert callable(rounding)
+def _nearest(axis: Axis, rule: str, rounding: Callable[[float], int]) -> tuple[int, ...]:
     if axis.still:
         return tuple(range(axis.source))
     places = (rounding(coordinate(axis, p, rule)) for p in range(axis.target))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 from qcompile.errors import BadModel
 from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
@@ -44,7 +45,8 @@ def reshaped(call: Call, x: Node, shape: tuple[Dim, ...]) -> Node:
 
 def _quotient(call: Call, whole: tuple[Dim, ...], parts: tuple[Dim, ...]) -> Dim:
     """Π whole / Π parts, after equal open lengths cancel."""
-    left, right = list(whole), []
+    left: list[Dim] = list(whole)
+    right: list[Dim] = []
     for d in parts:
         if isinstance(d, Symbol) and d in left:
             left.remove(d)
@@ -59,7 +61,8 @@ def _quotient(call: Call, whole: tuple[Dim, ...], parts: tuple[Dim, ...]) -> Dim
     opens = tuple(d for d in left if isinstance(d, Symbol))
     if numbers_cancel and is_static(tuple(right)):
         return size((above // below, *opens))
-    return size(tuple(left)) // size(tuple(right))
+    total: Any = size(tuple(left))
+    return total // size(tuple(right))
 
 
 def _flatten(call: Call) -> Node:

@@ -24,9 +24,9 @@ def _constant(call: Call) -> Node:
             case "value":
                 return constant(attribute.t, folder=call.folder, name=call.name)
             case "value_float":
-                return const(np.float32(attribute.f))
+                return const(np.array(attribute.f, np.float32))
             case "value_int":
-                return const(np.int64(attribute.i))
+                return const(np.array(attribute.i, np.int64))
             case "value_floats":
                 return const(np.array(attribute.floats, np.float32))
             case "value_ints":

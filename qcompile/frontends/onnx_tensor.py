@@ -73,8 +73,8 @@ def sparse_constant(tensor: onnx.SparseTensorProto, *, folder: Path | None, name
     count = values.data.shape
     if places.elem != Scalar("i64") or places.data.shape not in (count, (*count, len(shape))):
         raise BadModel(f"tensor {name!r}: places {places.type} for values {values.type}")
-    where = places.array.reshape(*count, -1)
-    flat = where[:, 0] if where.shape[1] == 1 else np.ravel_multi_index(tuple(where.T), shape)
+    where: Any = places.array.reshape(*count, -1)
+    flat: Any = where[:, 0] if where.shape[1] == 1 else np.ravel_multi_index(tuple(where.T), shape)
     if flat.size and not 0 <= flat.min() <= flat.max() < prod(shape):
         raise BadModel(f"tensor {name!r}: a place lies outside of {list(shape)}")
 

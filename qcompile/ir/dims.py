@@ -39,6 +39,9 @@ class Symbol:
             return 1
         return self if other == 1 else Symbol(f"({self}//{other})")
 
+    def __rfloordiv__(self, other: int) -> Dim:
+        return Symbol(f"({other}//{self})")
+
     def __str__(self) -> str:
         return self.name
 
