@@ -54,9 +54,10 @@ def read_torch(
 
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
     """No operator writes in place; those without a translation are in parts, where torch can."""
-    program = _decomposed_by(program, {})
+    if not all(_is_pure(node) for node in program.graph.nodes):
+        program = _decomposed_by(program, {})
     for _ in range(_ROUNDS):
-        unknown = dict.fromkeys(n.target for n in program.graph.nodes if _unknown(n))
+        unknown = dict.fromkeys(n.target for n in _alive(program.graph) if _unknown(n))
         table: Any = torch.export.default_decompositions() if unknown else {}
         parts = {target: table[target] for target in unknown if target in table}
         if not parts:
@@ -67,6 +68,14 @@ def _decomposed(program: ExportedProgram) -> ExportedProgram:
 
 def _decomposed_by(program: Any, table: Mapping[Any, Any]) -> ExportedProgram:
     return program.run_decompositions(table)
+
+
+def _is_pure(node: fx.Node) -> bool:
+    """Writes nothing in place, and has no graph of its own inside."""
+    target: Any = node.target
+    if node.op != "call_function" or getattr(target, "__module__", "") == "_operator":
+        return True
+    return isinstance(target, OpOverload) and not target._schema.is_mutable  # pyright: ignore[reportPrivateUsage]: there is no other way
 
 
 def _unknown(node: fx.Node) -> bool:
@@ -103,7 +112,7 @@ class _Reader:
         specs = self.program.graph_signature.input_specs
         for node, spec in zip(placeholders, specs, strict=True):
             self.values[node] = self._placeholder(node, spec)
-        for node in self.graph.nodes:
+        for node in _alive(self.graph):
             if node.op in ("call_function", "get_attr"):
                 self.values[node] = self._call(node)
         if self.refused:
@@ -225,6 +234,15 @@ def _advice(call: Call) -> str:
 
 def _is_several(value: Any) -> bool:
     return isinstance(value, list | tuple)
+
+
+def _alive(graph: fx.Graph) -> list[fx.Node]:
+    """The nodes that the outputs depend on, in order."""
+    used = {graph.output_node()}
+    for node in reversed(graph.nodes):
+        if node in used:
+            used.update(node.all_input_nodes)
+    return [node for node in graph.nodes if node in used]
 
 
 def _check(node: fx.Node, call: Call, result: Result) -> None:

@@ -1,5 +1,6 @@
-"""Makes the helpers beside the tests importable; small networks gain nothing from threads."""
+"""Makes the helpers beside the tests importable, and torch quick: no threads, no trace in logs."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -7,3 +8,4 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)
+logging.getLogger("torch.__trace").propagate = False

@@ -121,6 +121,28 @@ def test_writing_in_place_is_made_pure() -> None:
     assert [node.op for node in graph.nodes] == ["input", "relu", "const", "add"]
 
 
+def test_part_without_gradients_is_inlined() -> None:
+    def function(x: Tensor) -> Tensor:
+        with torch.no_grad():
+            y = x.relu()
+        return y + 1
+
+    compare(Function(function), noise(3))
+
+
+def test_state_is_refused() -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = nn.Buffer(torch.zeros(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.count.add_(x) * 2
+
+    with pytest.raises(BadModel, match=r"writes to count .* keeps no state"):
+        read_torch(Counter(), inputs=noise(2))
+
+
 def test_several_inputs_in_their_order() -> None:
     class Sum(nn.Module):
         def forward(self, x: Tensor, y: Tensor, *, scale: float = 2.0) -> Tensor:
