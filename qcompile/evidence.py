@@ -49,7 +49,8 @@ def gather(
 def _from_samples(samples: Samples, specified: Graph, options: Options, say: Progress) -> Evidence:
     count = sum(1 for _ in samples)
     kept = min(HELD_BACK, count // 8)
-    used = counted(islice(samples, count - kept), say, "calibrated on samples")
+    drawn = islice(samples, count - kept)
+    used = counted(drawn, say, "calibrating on samples", total=count - kept)
     found = collect(specified, observed(specified), used, threads=options.threads)
     held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
     remark = "" if kept else "too few samples to hold any back: quality is measured on the first"

@@ -1,0 +1,243 @@
+"""`qcompile MODEL --target T` and the verbs, each a few lines; the work is imported when asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qcompile.cli.arguments import (
+    default_threads,
+    input_shapes,
+    not_yet,
+    refuse_later_work,
+    see_current_folder,
+)
+
+FOLDER = click.Path(path_type=Path)
+METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=None, help="Threads; results do not depend "
+    "on it.",
+)  # fmt: skip
+shape_option = click.option(
+    "--input-shape", "shapes", multiple=True, metavar="NAME=1x3x224x224",
+    help="Binds open dimensions of an input; repeatable.",
+)  # fmt: skip
+
+
+class Verbs(click.Group):
+    """A group in which whatever is no verb is a model to compile."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`MODEL --target T` means `compile MODEL --target T`."""
+        own = {"--help", "-h", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own:
+            args.insert(0, "compile")
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options of a compilation first: that is the main thing; then the verbs."""
+        compiling = self.commands["compile"]
+        formatter.write_usage("qcompile", "MODEL --target TARGET [OPTIONS]")
+        formatter.write_usage("qcompile", "VERB ... [--help]", "   or  ")
+        compiling.format_help_text(ctx, formatter)
+        compiling.format_options(click.Context(compiling, info_name="qcompile"), formatter)
+        verbs = [
+            (name, command.get_short_help_str(70))
+            for name, command in self.commands.items()
+            if name != "compile"
+        ]
+        with formatter.section("Verbs"):
+            formatter.write_dl(verbs)
+        formatter.write_paragraph()
+        formatter.write_text(
+            "Exit codes: 0 good, 1 a bug in qcompile, 2 the input's or the user's fault, "
+            "3 verification failed."
+        )
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
+@click.version_option(package_name="qcompile")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """A quantization compiler."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@app.command("compile")
+@click.argument("model")
+@click.option("--target", required=True, help="Where it shall run; `qcompile targets` lists them.")
+@click.option("-o", "--output", type=FOLDER, help="Artifact folder [default: MODEL-TARGET].")
+@click.option("--force", is_flag=True, help="Replace an artifact that stands at --output.")
+@click.option("--calib", metavar="SOURCE", help="Samples: x.npz, a folder of .npz/.npy, or "
+              "package.module:callable. Absent: data-free.")  # fmt: skip
+@shape_option
+@click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
+              help="How ranges are chosen.")  # fmt: skip
+@click.option("--scheme", metavar="W8A8", help="Bits of weights and activations.")
+@click.option("--bits", metavar="uniform|auto", default="uniform", help="Bits per layer.")
+@click.option("--budget", metavar="size=8MB,...", help="Limits for --bits auto.")
+@click.option("--max-drop", metavar="1%", help="Greatest loss of the output metric.")
+@click.option("--recipe", metavar="NAME|FILE|show", help="The pass pipeline; show prints it.")
+@click.option("--plan", type=FOLDER, help="Choices of an earlier run.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float: glob "
+              "on names, or op:Conv; repeatable.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="A float island is an error.")
+@click.option("--verify/--no-verify", default=True, help="Run the golden vectors before success.")
+@click.option("--check", is_flag=True, help="Run both sides of every pass and compare.")
+@click.option("--dump-after-each", type=FOLDER, help="Folder for the graph after each pass.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@threads_option
+@click.option("--quiet", is_flag=True, help="No progress, no table.")
+@click.option("--verbose", is_flag=True, help="Passes and all islands in the table; causes of "
+              "errors.")  # fmt: skip
+@json_option
+def compile_command(**given: Any) -> None:
+    """Compiles MODEL (model.onnx, model.pt2, package.module:callable) to integers for TARGET.
+
+    The artifact is a folder: packed weights, kernels, manifest, golden vectors, report. It is
+    written whole or not at all, and the same input and options give the same bytes.
+    """
+    from qcompile.cli.compiling import compile_and_tell, show_recipe
+
+    later = ("scheme", "bits", "budget", "max_drop", "recipe", "plan", "resume")
+    refuse_later_work(**{name: given[name] for name in later})
+    see_current_folder()
+    if given["recipe"] == "show":
+        show_recipe(given["target"], as_json=given["as_json"])
+        return
+    kept = {k: v for k, v in given.items() if k not in (*later, "shapes", "threads")}
+    threads = given["threads"] or default_threads()
+    compile_and_tell(**kept, shapes=input_shapes(given["shapes"]), threads=threads)
+
+
+@app.command("inspect")
+@click.argument("model")
+@shape_option
+@json_option
+def inspect_command(model: str, shapes: tuple[str, ...], as_json: bool) -> None:
+    """Operations, shapes, parameters, and what each target could take."""
+    from qcompile.cli.show import print_json, print_model
+    from qcompile.inspect_model import inspect_model
+
+    see_current_folder()
+    found = inspect_model(model, input_shapes(shapes))
+    (print_json if as_json else print_model)(found)
+
+
+@app.command("run")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option("--input", "source", required=True, help="Samples: x.npz or a folder.")
+@click.option("-o", "--output", required=True, type=FOLDER, help="Results: y.npz.")
+@click.option("--raw", is_flag=True, help="The integers instead of reals.")
+@click.option("--reference", is_flag=True, help="By the interpreter, not by the artifact's code.")
+@threads_option
+@json_option
+def run_command(**given: Any) -> None:
+    """Runs an artifact on samples."""
+    from qcompile.cli.running import run_artifact
+
+    run_artifact(**{**given, "threads": given["threads"] or default_threads()})
+
+
+@app.command("verify")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@threads_option
+@json_option
+def verify_command(folder: Path, threads: int | None, as_json: bool) -> None:
+    """Golden vectors, bit for bit; names the first element that differs."""
+    from qcompile.cli.running import verify_artifact
+
+    verify_artifact(folder, threads=threads or default_threads(), as_json=as_json)
+
+
+@app.command("report")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option("-o", "--output", type=FOLDER, help="Render the page anew, to this file.")
+@json_option
+def report_command(folder: Path, output: Path | None, as_json: bool) -> None:
+    """Where an artifact's report is; renders it anew with -o."""
+    from qcompile.cli.running import show_report
+
+    show_report(folder, output, as_json=as_json)
+
+
+@app.command("bench")
+@click.argument("folder", type=FOLDER, metavar="DIR")
+@click.option("--model", type=FOLDER, help="The float ONNX file: onnxruntime runs beside.")
+@click.option("--rounds", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--threads", "threads", type=click.IntRange(min=1), multiple=True,
+              help="Repeatable [default: 1 and 2].")  # fmt: skip
+@json_option
+def bench_command(
+    folder: Path, model: Path | None, rounds: int, threads: tuple[int, ...], as_json: bool
+) -> None:
+    """Latency of an artifact, beside onnxruntime in float and int8."""
+    from qcompile.bench import bench
+    from qcompile.cli.show import print_bench, print_json
+
+    found = bench(folder, model=model, rounds=rounds, threads=threads or (1, 2))
+    (print_json if as_json else print_bench)(found)
+
+
+@app.command("targets")
+@json_option
+def targets_command(as_json: bool) -> None:
+    """All targets, and what is native, emulated or absent there."""
+    from qcompile.cli.listing import list_targets
+    from qcompile.cli.show import print_json, print_targets
+
+    (print_json if as_json else print_targets)(list_targets())
+
+
+@app.command("passes")
+@json_option
+def passes_command(as_json: bool) -> None:
+    """All passes: what each needs, gives and keeps."""
+    from qcompile.cli.listing import list_passes
+    from qcompile.cli.show import print_json, print_passes
+
+    (print_json if as_json else print_passes)(list_passes())
+
+
+@app.command("explain")
+@click.argument("model")
+@click.option("--pass", "name", required=True, metavar="NAME", help="One of `qcompile passes`.")
+@click.option("--target", default="reference", show_default=True)
+@shape_option
+@json_option
+def explain_command(
+    model: str, name: str, target: str, shapes: tuple[str, ...], as_json: bool
+) -> None:
+    """Where a pass fired in a model, and where it might have but did not."""
+    from qcompile.cli.explaining import explain
+    from qcompile.cli.show import print_explained, print_json
+
+    see_current_folder()
+    found = explain(model, name, target, input_shapes(shapes))
+    (print_json if as_json else print_explained)(found)
+
+
+@app.command("profile")
+@click.option("--target", required=True)
+def profile_command(target: str) -> None:
+    """Measures a latency table on the device at hand (not built yet)."""
+    raise not_yet(f"profile --target {target}", "qcompile bench DIR measures an artifact")
+
+
+@app.command("doctor")
+@json_option
+def doctor_command(as_json: bool) -> None:
+    """What is installed, and what each missing piece would give."""
+    from qcompile.cli.show import print_doctor, print_json
+    from qcompile.doctor import doctor
+
+    (print_json if as_json else print_doctor)(doctor())

@@ -1,0 +1,88 @@
+"""Texts of the command line as values; what is named but not built yet says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from qcompile.errors import UsageError
+
+MOST_THREADS = 8
+
+
+def input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`x=1x3x224x224` → {"x": (1, 3, 224, 224)}, for each."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, equals, lengths = text.rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"--input-shape {text}: write NAME=LENGTHS, as in x=1x3x224x224")
+        if name in found:
+            raise UsageError(f"--input-shape names input {name!r} twice: give each input one shape")
+        found[name] = _shape(lengths, text)
+    return found
+
+
+def _shape(lengths: str, text: str) -> tuple[int, ...]:
+    if lengths in ("", "scalar"):
+        return ()
+    parts = lengths.replace(",", "x").split("x")
+    if not all(part.strip().isdecimal() for part in parts):
+        wrong = next(part for part in parts if not part.strip().isdecimal())
+        raise UsageError(
+            f"--input-shape {text}: {wrong!r} is not a length; write whole numbers with x between, "
+            "as in x=1x3x224x224"
+        )
+    shape = tuple(int(part) for part in parts)
+    if 0 in shape:
+        raise UsageError(f"--input-shape {text}: a length is 0, every axis needs at least 1")
+    return shape
+
+
+def not_yet(option: str, instead: str) -> UsageError:
+    """The answer to an option of the interface whose work is not done."""
+    return UsageError(f"{option} is not built yet: {instead}")
+
+
+def refuse_later_work(
+    *,
+    scheme: str | None,
+    bits: str,
+    budget: str | None,
+    max_drop: str | None,
+    recipe: str | None,
+    plan: Path | None,
+    resume: bool,
+) -> None:
+    """`UsageError` for the first option that names later work."""
+    if scheme is not None and scheme.upper() != "W8A8":
+        raise not_yet(f"--scheme {scheme}", "today every target quantizes W8A8")
+    if bits != "uniform":
+        raise not_yet(f"--bits {bits}", "leave it out, or keep layers in float with --exclude")
+    if budget is not None:
+        raise not_yet("--budget", "leave it out; the summary shows size and coverage")
+    if max_drop is not None:
+        raise not_yet("--max-drop", "see worst_layers in the summary and use --exclude")
+    if recipe not in (None, "default", "show"):
+        raise not_yet(f"--recipe {recipe}", "--recipe show prints the one in use")
+    if plan is not None:
+        raise not_yet("--plan", "the same model, samples and options give the same bytes anyway")
+    if resume:
+        raise not_yet("--resume", "run the command again without it")
+
+
+def default_threads() -> int:
+    """The processors that this process may use, at most 8; results do not depend on it."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    return min(os.cpu_count() or 1, MOST_THREADS)
+
+
+def see_current_folder() -> None:
+    """Lets `package.module:callable` name files of the current folder, behind all that is
+    installed, so that a folder called onnx or torch does not hide the package."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)

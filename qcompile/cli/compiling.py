@@ -1,0 +1,57 @@
+"""The main command: options to values, progress to standard error, summary to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qcompile.cli.output import stdout_kept_clean
+from qcompile.cli.show import print_json, print_summary
+from qcompile.progress import progress
+
+
+def compile_and_tell(
+    *,
+    model: str,
+    target: str,
+    calib: str | None,
+    output: Path | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+    **others: Any,
+) -> None:
+    """Compiles; then prints the summary as a table, as JSON, or not at all."""
+    from qcompile.driver import compile_model
+    from qcompile.options import Options
+
+    options = Options(target=target, calib=calib, output=output, shapes=shapes, **others)
+    with stdout_kept_clean(), progress(quiet=quiet) as say:
+        summary = compile_model(model, options, say).summary
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        print_summary(summary, verbose=verbose)
+
+
+def show_recipe(name: str, *, as_json: bool) -> None:
+    """The passes in order with their options, and the target's formats."""
+    from qcompile.passes.specify import Specify
+    from qcompile.stages import SIMPLIFY
+    from qcompile.targets import target
+
+    recipe = target(name).recipe
+    passes = [*(str(one) for one in SIMPLIFY.passes), Specify.name, "calibrate", "quantize"]
+    formats = asdict(recipe.activation) | {"elem": str(recipe.activation.elem)}
+    found = {"target": name, "passes": passes, "activation": formats, "weight": str(recipe.weight)}
+    if as_json:
+        print_json(found)
+        return
+    print(f"target: {name}\npasses:")
+    for one in passes:
+        print(f"  - {one}")
+    print(f"activation: {', '.join(f'{k} {v}' for k, v in formats.items())}")
+    print(f"weight: {recipe.weight}, per output channel, symmetric")
