@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from qcompile.errors import BadModel
+from qcompile.frontends.onnx_call import contradictions
 from qcompile.frontends.onnx_file import inlined, load_model
 from qcompile.frontends.onnx_graph import Reader
 from qcompile.frontends.onnx_inputs import graph_inputs
@@ -36,6 +37,16 @@ def graph_of(
     name: str = "",
 ) -> Graph:
     """The model's graph; external data is looked for in `folder`. The model must stay as it is."""
+    with contradictions("the model"):
+        return _graph(model, shapes, folder, name)
+
+
+def _graph(
+    model: onnx.ModelProto,
+    shapes: Mapping[str, tuple[int, ...]],
+    folder: Path | None,
+    name: str,
+) -> Graph:
     opsets = _opsets(model)
     graph = inlined(model).graph
     stored = stored_tensors(graph)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import onnx
 
-from qcompile.errors import BadModel
+from qcompile.errors import BadModel, QcompileError
 from qcompile.frontends.onnx_known import Known
 from qcompile.ir.dims import Dim, Symbol
 from qcompile.ir.node import Node
@@ -17,6 +18,29 @@ from qcompile.ir.ops.source import Const, const
 from qcompile.ir.types import TensorType
 
 A = onnx.AttributeProto
+
+
+_CONTRADICTIONS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def contradictions(where: object) -> Iterator[None]:
+    """What a malformed model makes of otherwise sound code becomes `BadModel` at `where`."""
+    try:
+        yield
+    except QcompileError:
+        raise
+    except _CONTRADICTIONS as error:
+        raise BadModel(f"{where} contradicts itself: {error}") from error
 
 
 class Opaque(Exception):

@@ -9,17 +9,18 @@ from google.protobuf.message import DecodeError
 from onnx import inliner
 
 from qcompile.errors import BadModel, ReadError
+from qcompile.frontends.onnx_wire import Malformed, read_around_weights
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """The parsed file. External data is not read."""
+    """The parsed file. Large weights stay where they are, in it or beside it."""
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "is missing"
         raise ReadError(f"{path} {kind}: wants an ONNX file")
     size = path.stat().st_size
     try:
-        model = onnx.load(str(path), load_external_data=False)  # pyright: ignore[reportUnknownMemberType]
-    except (DecodeError, ValueError, RecursionError) as error:
+        model = read_around_weights(path)
+    except (DecodeError, Malformed, RecursionError) as error:
         raise BadModel(
             f"{path}: its {size} bytes are no ONNX model (cut short, or another kind of file): "
             "export or copy it again"

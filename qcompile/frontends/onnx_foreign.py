@@ -70,6 +70,14 @@ def foreign(call: Call, outside: Outside) -> tuple[Node, ...]:
     return tuple(everything.get(i, nodes[0]) for i in range(len(proto.output)))
 
 
+def try_out(call: Call, outside: Outside) -> None:
+    """Runs the operator once on zeros; `BadModel` when onnxruntime refuses."""
+    proto = onnx.NodeProto()
+    proto.CopyFrom(call.node)
+    opsets = _oldest(proto, dict(outside.opsets))
+    _executed(call, proto, Outside(outside.names, outside.xs, opsets))
+
+
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     """The graphs among the attributes."""
     for attribute in node.attribute:
@@ -213,5 +221,5 @@ def _observed(call: Call, value: Any, primes: dict[Symbol, int]) -> TensorType:
         raise BadModel(f"{call}: gives a {type(value).__name__}, only tensors are supported")
     found = cast("Array", value)  # isinstance leaves its elements unknown
     symbols = {number: symbol for symbol, number in primes.items()}
-    shape: Shape = tuple(symbols[d] if d in symbols else d for d in found.shape)
+    shape: Shape = tuple(symbols.get(d, d) for d in found.shape)
     return TensorType(shape, scalar_of(found.dtype))

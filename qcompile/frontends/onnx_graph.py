@@ -9,8 +9,8 @@ from pathlib import Path
 import onnx
 
 from qcompile.errors import BadModel, QcompileError, TypeMismatch
-from qcompile.frontends.onnx_call import Call, Opaque
-from qcompile.frontends.onnx_foreign import Outside, captured, foreign
+from qcompile.frontends.onnx_call import Call, Opaque, contradictions
+from qcompile.frontends.onnx_foreign import Outside, captured, foreign, try_out
 from qcompile.frontends.onnx_known import SMALL, Known
 from qcompile.frontends.onnx_order import Stored, live_nodes, refuse_unknown, stored_tensors
 from qcompile.frontends.onnx_tensor import constant, sparse_constant
@@ -24,18 +24,6 @@ from qcompile.ir.types import Array
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
            "Multinomial", "Dropout"}  # fmt: skip
-
-
-_CONTRADICTIONS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass
@@ -64,14 +52,10 @@ class Reader:
         return tuple(self.values[name] for name in outputs)
 
     def _stored(self, tensor: Stored, name: str) -> Const:
-        try:
+        with contradictions(f"tensor {name!r}"):
             if isinstance(tensor, onnx.SparseTensorProto):
                 return sparse_constant(tensor, folder=self.folder, name=name)
             return constant(tensor, folder=self.folder, name=name)
-        except QcompileError:
-            raise
-        except _CONTRADICTIONS as error:
-            raise BadModel(f"tensor {name!r} contradicts itself: {error}") from error
 
     def _take(
         self,
@@ -89,17 +73,13 @@ class Reader:
             tuple(readers.get(first, ())),
             self.folder,
         )
-        try:
+        with contradictions(call):
             results = self._translated(call)
             if any(call.wanted[len(results) :]):
                 raise BadModel(f"{call}: has more outputs than the operator gives")
             for name, result in zip(node.output, results, strict=False):
                 if name:
                     self.values[name] = self._settled(name, result)
-        except QcompileError:
-            raise
-        except _CONTRADICTIONS as error:
-            raise BadModel(f"{call}: contradicts itself: {error}") from error
 
     def _translated(self, call: Call) -> tuple[Node, ...]:
         """By its translator; foreign when there is none, or when no op fits."""
@@ -126,16 +106,22 @@ class Reader:
         return inner.read(graph, [value.name for value in graph.output])
 
     def _refused(self, call: Call, error: TypeMismatch) -> tuple[Node, ...]:
-        """The op refuses its operands: perhaps onnxruntime takes them."""
+        """The op refuses its operands; onnxruntime may take them, which known shapes must prove."""
         try:
-            return self._foreign(call)
+            outside = self._outside(call)
+            if all(is_static(x.type.shape) for x in outside.xs):
+                try_out(call, outside)
+            return foreign(call, outside)
         except QcompileError:
             raise BadModel(f"{call}: {error}") from error
 
     def _foreign(self, call: Call) -> tuple[Node, ...]:
+        return foreign(call, self._outside(call))
+
+    def _outside(self, call: Call) -> Outside:
         names = tuple(dict.fromkeys([n for n in call.node.input if n] + [*captured(call.node)]))
         xs = tuple(self.values[name] for name in names)
-        return foreign(call, Outside(names, xs, tuple(self.opsets.items())))
+        return Outside(names, xs, tuple(self.opsets.items()))
 
     def _settled(self, name: str, node: Node) -> Node:
         """Named, and a constant when all its elements are known."""

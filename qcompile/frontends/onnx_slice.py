@@ -71,6 +71,8 @@ def _split(call: Call) -> tuple[Node, ...]:
         if call.integer("num_outputs", count) != count:
             raise BadModel(f"{call}: num_outputs differs from its {count} outputs")
         each = -(-length // count)
+        if call.opset < 18 and length % count:
+            raise BadModel(f"{call}: length {length} does not divide into {count} parts")
         sizes = tuple(min(each, length - each * i) for i in range(count))
     if sum(sizes) != length or min(sizes) < 0 or len(sizes) != len(call.node.output):
         raise BadModel(f"{call}: splits length {length} into {list(sizes)}")

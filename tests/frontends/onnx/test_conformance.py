@@ -51,7 +51,9 @@ def _cases() -> dict[str, list[Any]]:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+    return (
+        numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+    )
 
 
 def _carried(array: NDArray[Any]) -> NDArray[Any]:
