@@ -1,0 +1,166 @@
+"""A graph → the files of its library. Code generation runs in child processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from qcompile.errors import ToolchainError
+from qcompile.ir.graph import Graph
+from qcompile.program.plan import plan
+from qcompile.program.program import Buffer, Call, Program
+from qcompile.targets.tvm.draft import Stored
+from qcompile.targets.tvm.emit import Source, model_c
+from qcompile.targets.tvm.expr import Dot
+from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.nest import Nest
+from qcompile.targets.tvm.select import Lowered, lower
+
+LIBRARY, WEIGHTS, HEADER, MAIN = "model.so", "weights.bin", "model.h", "main.c"
+OBJECTS = 8  # kernels go into this many object files, whatever the number of processes
+COMPILE = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-g0")
+LINK = ("-shared", "-Wl,--build-id=none", "-Wl,-s", "-Wl,-Bsymbolic", "-Wl,--gc-sections")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and the program behind it."""
+
+    files: tuple[str, ...]
+    lowered: Lowered
+    program: Program[int]
+    kernels: tuple[str, ...]
+
+
+def build(graph: Graph, isa: Isa, folder: Path, *, threads: int = 2) -> Built:
+    """Compiles the graph into the folder."""
+    lowered = lower(graph, isa)
+    names = tuple(kernel_name(step.nest) for step in lowered.steps)
+    program = planned(lowered)
+    weights = b"".join(lowered.weights) or bytes(64)
+    nests = {name: step.nest for name, step in zip(names, lowered.steps, strict=True)}
+    source = Source(
+        graph.name, lowered, names, program.offsets, max(program.size, 64), len(weights),
+        fingerprint(weights), isa,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(weights)
+    for template in (HEADER, MAIN):
+        text = files("qcompile.targets.tvm").joinpath(template).read_text()
+        (folder / template).write_text(text)
+    with tempfile.TemporaryDirectory() as work:
+        objects = compile_kernels(nests, isa, Path(work), threads=threads)
+        _link(model_c(source), objects, folder, Path(work), isa)
+    return Built((LIBRARY, WEIGHTS, HEADER, MAIN), lowered, program, names)
+
+
+def planned(lowered: Lowered) -> Program[int]:
+    """The steps' buffers in one arena."""
+    calls: list[Call[int]] = []
+    for i, step in enumerate(lowered.steps):
+        buffers = [a for a in step.args if isinstance(a, Buffer)]
+        writes = tuple(a for a in step.args[-1:] if isinstance(a, Buffer))
+        reads = tuple(b for b in buffers[: len(buffers) - len(writes)])
+        calls.append(Call(i, reads, writes))
+    return plan(calls)
+
+
+def kernel_name(nest: Nest) -> str:
+    """A name that says what the nest does and is the nest's own."""
+    digest = hashlib.sha256(repr(nest).encode()).hexdigest()[:10]
+    kind = "map" if nest.body is None else nest.combine
+    shape = "x".join(map(str, nest.outer))
+    inner = "_k" + "x".join(map(str, nest.inner)) if nest.inner else ""
+    tile = "_t" + "x".join(map(str, nest.tile)) if isinstance(nest.body, Dot) else ""
+    return f"{kind}_{shape}{inner}{tile}_{digest}"
+
+
+def fingerprint(data: bytes) -> int:
+    """The 64-bit hash that the runtime checks: a mix of all words."""
+    state = 0x9E3779B97F4A7C15 ^ len(data)
+    for word in np.frombuffer(data[: len(data) // 8 * 8], "<u8").tolist():
+        state = (state ^ word) * 0xFF51AFD7ED558CCD & (1 << 64) - 1
+        state ^= state >> 32
+    return state
+
+
+def compile_kernels(
+    nests: Mapping[str, Nest], isa: Isa, work: Path, *, threads: int
+) -> list[Path]:
+    """Object files of all kernels; `threads` processes side by side, the same bytes for any."""
+    shares = _shares(nests)
+    jobs = [work / f"kernels{i}.pickle" for i in range(len(shares))]
+    for job, share in zip(jobs, shares, strict=True):
+        job.write_bytes(pickle.dumps((share, isa)))
+    groups = [jobs[i::threads] for i in range(min(threads, len(jobs)))]
+    running = [_start(group) for group in groups]
+    for process, group in zip(running, groups, strict=True):
+        _, errors = process.communicate()
+        if process.returncode != 0:
+            names = ", ".join(job.stem for job in group)
+            raise ToolchainError(
+                f"the kernel compiler failed on {names} (status {process.returncode}):\n"
+                + errors.decode(errors="replace")[-4000:]
+            )
+    return [job.with_suffix(".o") for job in jobs]
+
+
+def _shares(nests: Mapping[str, Nest]) -> list[dict[str, Nest]]:
+    """The kernels dealt out by name."""
+    names = sorted(nests)
+    count = min(OBJECTS, len(names))
+    return [{name: nests[name] for name in names[i::count]} for i in range(count)]
+
+
+def _start(jobs: Sequence[Path]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "qcompile.targets.tvm.compiler", *map(str, jobs)]
+    environment = {**os.environ, "TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+    )
+
+
+def _link(text: str, objects: Sequence[Path], folder: Path, work: Path, isa: Isa) -> None:
+    compiler = c_compiler(isa)
+    (work / "model.c").write_text(text)
+    header = files("qcompile.targets.tvm").joinpath(HEADER).read_text()
+    (work / HEADER).write_text(header)
+    _run([*compiler, *COMPILE, "-c", "model.c", "-o", "model.o"], work)
+    parts = ["model.o", *(o.name for o in objects)]
+    _run([*compiler, *LINK, *parts, "-o", LIBRARY, "-lm", "-lpthread"], work)
+    shutil.copyfile(work / LIBRARY, folder / LIBRARY)
+
+
+def c_compiler(isa: Isa) -> list[str]:
+    """The C compiler for the instruction set's processor; `ToolchainError` when there is none."""
+    machine = isa.triple.split("-")[0]
+    wanted = os.environ.get("QCOMPILE_CC")
+    if wanted:
+        return wanted.split()
+    names = [f"{machine}-linux-gnu-gcc"] if machine != os.uname().machine else ["cc", "gcc", "clang"]
+    for name in names:
+        if shutil.which(name):
+            return [name]
+    raise ToolchainError(
+        f"no C compiler for {machine}: install {' or '.join(names)}, or name one in QCOMPILE_CC"
+    )
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ToolchainError(f"{' '.join(command)}: {done.stderr[-4000:]}")
+
+
+__all__ = ["Built", "Stored", "build"]

@@ -1,0 +1,52 @@
+"""Nests → one object file. Runs as a process of its own: `python -m … kernels.pickle …`.
+
+The kernels are plain C functions, `void name(view pointers…, out, int32 lo, int32 hi)`: no TVM
+calling convention, no TVM library. A crash of the code generator ends this process only.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import tvm
+import tvm.ir.transform
+import tvm.tirx.transform
+from tvm.target import Target
+
+from qcompile.targets.tvm.codegen import prim_func
+from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.nest import Nest
+
+
+def compile_nests(nests: dict[str, Nest], isa: Isa, path: Path) -> None:
+    """Writes the object file of all kernels (or assembly, for a path that ends in .s)."""
+    target = _target(isa)
+    functions = {name: prim_func(nest, name, isa) for name, nest in nests.items()}
+    passes = tvm.tirx.transform
+    with target:
+        module = passes.BindTarget(target)(tvm.IRModule(functions))
+        module = tvm.ir.transform.Sequential([passes.LowerIntrin()])(module)
+        build: Any = tvm.get_global_func("target.build.llvm")
+        library = build(module, target)
+    library.write_to_file(str(path), path.suffix[1:])
+
+
+def _target(isa: Isa) -> Target:
+    description: dict[str, Any] = {"kind": "llvm", "mtriple": isa.triple, "mcpu": isa.cpu}
+    if isa.attributes:
+        description["mattr"] = list(isa.attributes)
+    return Target(description)
+
+
+def main() -> None:
+    """Compiles each job named on the command line; the jobs were written by our own parent."""
+    for job in map(Path, sys.argv[1:]):
+        nests, isa = pickle.loads(job.read_bytes())
+        compile_nests(nests, isa, job.with_suffix(".o"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,379 @@
+/* The runtime of a compiled model: memory, threads, the run loop. What is particular to the model
+   (steps, tensors, sizes) stands before this text in the same file. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define MAX_THREADS 256
+#define SPINS_AT_BARRIER 4000
+#define SPINS_BEFORE_SLEEP 20000
+
+struct qc_model {
+  qc_frame frame;
+  void *mapped;
+  size_t mapped_bytes;
+  int32_t threads;
+  int32_t started;
+  pthread_t thread[MAX_THREADS];
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  _Alignas(64) atomic_int job;
+  _Alignas(64) atomic_int arrived;
+  _Alignas(64) atomic_int round;
+  int32_t real;
+  int32_t ending;
+  qc_trace trace;
+  void *user;
+  int32_t timing;
+  int64_t nanoseconds[QC_STEPS + 1];
+};
+
+typedef struct {
+  qc_model *model;
+  int32_t index;
+} worker;
+
+static _Thread_local char message[512];
+
+static qc_status fail(qc_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof message, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+static void relax_cpu(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static int64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* borders */
+
+static void fill_run(uint8_t *at, int64_t elements, const qc_border *b) {
+  if (b->bytes == 1) {
+    memset(at, (int)(b->fill & 0xff), (size_t)elements);
+    return;
+  }
+  for (int64_t i = 0; i < elements; i++) memcpy(at + i * b->bytes, &b->fill, (size_t)b->bytes);
+}
+
+/* Fills what lies around the inner box of axes `axis` and on, in the block at `at`. */
+static void fill_border(uint8_t *at, const qc_border *b, int32_t axis) {
+  int64_t block = 1;
+  for (int32_t i = axis + 1; i < b->rank; i++) block *= b->extent[i];
+  int64_t before = b->before[axis], after = b->after[axis];
+  int64_t inside = b->extent[axis] - before - after;
+  fill_run(at, before * block, b);
+  fill_run(at + (before + inside) * block * b->bytes, after * block, b);
+  if (axis + 1 == b->last) return;
+  for (int64_t i = 0; i < inside; i++)
+    fill_border(at + (before + i) * block * b->bytes, b, axis + 1);
+}
+
+/* tracing */
+
+static void gather(uint8_t *to, const uint8_t *from, const qc_value *v, int32_t axis) {
+  int64_t inner = 1;
+  for (int32_t i = axis + 1; i < v->tensor.rank; i++) inner *= v->tensor.shape[i];
+  if (axis == v->tensor.rank) {
+    memcpy(to, from, (size_t)v->bytes);
+    return;
+  }
+  for (int64_t i = 0; i < v->tensor.shape[axis]; i++)
+    gather(to + i * inner * v->bytes, from + i * v->stride[axis] * v->bytes, v, axis + 1);
+}
+
+static void report(qc_model *model, const qc_step *step) {
+  if (step->value < 0 || model->trace == NULL) return;
+  const qc_value *value = &qc_values[step->value];
+  uint8_t *dense = malloc(value->tensor.bytes + 1);
+  if (dense == NULL) return;
+  gather(dense, model->frame.arena + value->offset, value, 0);
+  model->trace(model->user, &value->tensor, dense);
+  free(dense);
+}
+
+/* threads */
+
+static void barrier(qc_model *model, int32_t threads) {
+  if (threads == 1) return;
+  int round = atomic_load_explicit(&model->round, memory_order_relaxed);
+  if (atomic_fetch_add_explicit(&model->arrived, 1, memory_order_acq_rel) == threads - 1) {
+    atomic_store_explicit(&model->arrived, 0, memory_order_relaxed);
+    atomic_store_explicit(&model->round, round + 1, memory_order_release);
+    return;
+  }
+  for (int64_t spins = 0; atomic_load_explicit(&model->round, memory_order_acquire) == round; spins++) {
+    if (spins < SPINS_AT_BARRIER) relax_cpu();
+    else sched_yield();
+  }
+}
+
+static int skipped(const qc_step *step, int32_t real) {
+  return step->phase == QC_REAL ? !real : step->phase == QC_RAW ? real : 0;
+}
+
+/* What thread `index` does of one run: its share of each step. */
+static void run_share(qc_model *model, int32_t index, int32_t threads) {
+  for (int32_t s = 0; s < QC_STEPS; s++) {
+    const qc_step *step = &qc_steps[s];
+    if (skipped(step, model->real)) continue;
+    int64_t start = model->timing && index == 0 ? now() : 0;
+    if (index == 0 && step->border >= 0) {
+      const qc_border *b = &qc_borders[step->border];
+      fill_border(model->frame.arena + b->offset, b, 0);
+    }
+    int32_t first = (int32_t)((int64_t)step->tasks * index / threads);
+    int32_t last = (int32_t)((int64_t)step->tasks * (index + 1) / threads);
+    if (first < last) step->run(&model->frame, first, last);
+    barrier(model, threads);
+    if (index == 0 && model->timing) model->nanoseconds[s] = now() - start;
+    if (model->trace != NULL) {
+      if (index == 0) report(model, step);
+      barrier(model, threads);
+    }
+  }
+}
+
+static void *work(void *argument) {
+  worker me = *(worker *)argument;
+  free(argument);
+  qc_model *model = me.model;
+  int seen = 0;
+  for (;;) {
+    for (int64_t spins = 0; atomic_load_explicit(&model->job, memory_order_acquire) == seen; spins++) {
+      if (spins < SPINS_BEFORE_SLEEP) {
+        relax_cpu();
+        continue;
+      }
+      pthread_mutex_lock(&model->lock);
+      while (atomic_load_explicit(&model->job, memory_order_acquire) == seen)
+        pthread_cond_wait(&model->wake, &model->lock);
+      pthread_mutex_unlock(&model->lock);
+    }
+    seen = atomic_load_explicit(&model->job, memory_order_acquire);
+    if (model->ending) return NULL;
+    run_share(model, me.index, model->threads);
+  }
+}
+
+static void post_job(qc_model *model) {
+  pthread_mutex_lock(&model->lock);
+  atomic_fetch_add_explicit(&model->job, 1, memory_order_release);
+  pthread_cond_broadcast(&model->wake);
+  pthread_mutex_unlock(&model->lock);
+}
+
+static void stop_threads(qc_model *model) {
+  if (model->started == 0) return;
+  model->ending = 1;
+  post_job(model);
+  for (int32_t i = 0; i < model->started; i++) pthread_join(model->thread[i], NULL);
+  model->started = 0;
+  model->ending = 0;
+  model->threads = 1;
+  atomic_store(&model->job, 0);
+}
+
+EXPORT qc_status qc_set_threads(qc_model *model, int32_t count) {
+  if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_threads: no model");
+  if (count < 1 || count > MAX_THREADS)
+    return fail(QC_BAD_ARGUMENT, "%d threads: give 1 to %d", count, MAX_THREADS);
+  if (count == model->threads) return QC_OK;
+  stop_threads(model);
+  for (int32_t i = 1; i < count; i++) {
+    worker *argument = malloc(sizeof *argument);
+    if (argument != NULL) *argument = (worker){model, i};
+    if (argument == NULL || pthread_create(&model->thread[i - 1], NULL, work, argument) != 0) {
+      free(argument);
+      stop_threads(model);
+      return fail(QC_NO_MEMORY, "thread %d of %d could not be started", i + 1, count);
+    }
+    model->started = i;
+  }
+  model->threads = count;
+  return QC_OK;
+}
+
+/* opening */
+
+static uint64_t fingerprint(const uint8_t *data, size_t bytes) {
+  uint64_t h = 0x9e3779b97f4a7c15u ^ bytes;
+  for (size_t i = 0; i + 8 <= bytes; i += 8) {
+    uint64_t word;
+    memcpy(&word, data + i, 8);
+    h = (h ^ word) * 0xff51afd7ed558ccdu;
+    h ^= h >> 32;
+  }
+  return h;
+}
+
+static qc_status check_cpu(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+#endif
+#define QC_NEED(name, present) \
+  if (!(present)) return fail(QC_WRONG_CPU, "this processor lacks %s, which the library (%s) uses", name, QC_ISA);
+  QC_FEATURES
+#undef QC_NEED
+  return QC_OK;
+}
+
+static qc_status map_weights(qc_model *model, const char *path) {
+  char file[4096];
+  struct stat about;
+  int is_folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+  snprintf(file, sizeof file, is_folder ? "%s/weights.bin" : "%s", path);
+  int handle = open(file, O_RDONLY | O_CLOEXEC);
+  if (handle < 0) return fail(QC_NO_FILE, "%s: %s", file, strerror(errno));
+  if (fstat(handle, &about) != 0 || about.st_size != (off_t)QC_WEIGHTS_BYTES) {
+    close(handle);
+    return fail(QC_BAD_FILE, "%s has %lld bytes, the model needs %lld", file,
+                (long long)about.st_size, (long long)QC_WEIGHTS_BYTES);
+  }
+  void *mapped = mmap(NULL, QC_WEIGHTS_BYTES, PROT_READ, MAP_PRIVATE, handle, 0);
+  close(handle);
+  if (mapped == MAP_FAILED) return fail(QC_NO_FILE, "%s: cannot be mapped: %s", file, strerror(errno));
+  model->mapped = mapped;
+  model->mapped_bytes = QC_WEIGHTS_BYTES;
+  model->frame.weights = mapped;
+  if (fingerprint(mapped, QC_WEIGHTS_BYTES) != QC_WEIGHTS_FINGERPRINT)
+    return fail(QC_BAD_FILE, "%s is damaged or belongs to another model", file);
+  return QC_OK;
+}
+
+EXPORT qc_status qc_open(const char *path, qc_model **model) {
+  if (path == NULL || model == NULL) return fail(QC_BAD_ARGUMENT, "qc_open: a null pointer");
+  *model = NULL;
+  qc_status status = check_cpu();
+  if (status != QC_OK) return status;
+  qc_model *made = aligned_alloc(64, (sizeof *made + 63) / 64 * 64);
+  if (made == NULL) return fail(QC_NO_MEMORY, "no memory for the model's state");
+  memset(made, 0, sizeof *made);
+  made->threads = 1;
+  pthread_mutex_init(&made->lock, NULL);
+  pthread_cond_init(&made->wake, NULL);
+  status = map_weights(made, path);
+  if (status == QC_OK) {
+    made->frame.arena = aligned_alloc(4096, ((size_t)QC_ARENA_BYTES + 8191) / 4096 * 4096);
+    if (made->frame.arena == NULL)
+      status = fail(QC_NO_MEMORY, "no memory for an arena of %lld bytes", (long long)QC_ARENA_BYTES);
+    else
+      memset(made->frame.arena, 0, (size_t)QC_ARENA_BYTES);
+  }
+  if (status != QC_OK) {
+    qc_close(made);
+    return status;
+  }
+  *model = made;
+  return QC_OK;
+}
+
+EXPORT void qc_close(qc_model *model) {
+  if (model == NULL) return;
+  stop_threads(model);
+  if (model->mapped != NULL) munmap(model->mapped, model->mapped_bytes);
+  free(model->frame.arena);
+  pthread_mutex_destroy(&model->lock);
+  pthread_cond_destroy(&model->wake);
+  free(model);
+}
+
+/* running */
+
+static qc_status run(qc_model *model, const void *const *inputs, void *const *outputs, int32_t real) {
+  if (model == NULL || inputs == NULL || outputs == NULL)
+    return fail(QC_BAD_ARGUMENT, "qc_run: a null pointer");
+  for (int32_t i = 0; i < QC_INPUTS; i++)
+    if (inputs[i] == NULL) return fail(QC_BAD_ARGUMENT, "input %d is a null pointer", i);
+  for (int32_t i = 0; i < QC_OUTPUTS; i++)
+    if (outputs[i] == NULL) return fail(QC_BAD_ARGUMENT, "output %d is a null pointer", i);
+  model->frame.inputs = (const uint8_t *const *)inputs;
+  model->frame.outputs = (uint8_t *const *)outputs;
+  model->real = real;
+  if (model->threads > 1) post_job(model);
+  run_share(model, 0, model->threads);
+  return QC_OK;
+}
+
+EXPORT qc_status qc_run(qc_model *model, const void *const *inputs, void *const *outputs) {
+  return run(model, inputs, outputs, 0);
+}
+
+EXPORT qc_status qc_run_real(qc_model *model, const void *const *inputs, void *const *outputs) {
+  return run(model, inputs, outputs, 1);
+}
+
+EXPORT qc_status qc_set_trace(qc_model *model, qc_trace function, void *user) {
+  if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_trace: no model");
+  model->trace = function;
+  model->user = user;
+  return QC_OK;
+}
+
+EXPORT qc_status qc_set_timing(qc_model *model, int32_t on) {
+  if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_timing: no model");
+  model->timing = on;
+  return QC_OK;
+}
+
+EXPORT int64_t qc_step_nanoseconds(const qc_model *model, int32_t step) {
+  return model == NULL || step < 0 || step >= QC_STEPS ? 0 : model->nanoseconds[step];
+}
+
+/* describing */
+
+static qc_status describe(const qc_tensor *table, int32_t count, int32_t index, int32_t raw, qc_tensor *tensor) {
+  if (tensor == NULL || index < 0 || index >= count)
+    return fail(QC_BAD_ARGUMENT, "tensor %d of %d", index, count);
+  *tensor = table[2 * index + (raw != 0)];
+  return QC_OK;
+}
+
+EXPORT qc_status qc_input(int32_t index, int32_t raw, qc_tensor *tensor) {
+  return describe(qc_input_tensors, QC_INPUTS, index, raw, tensor);
+}
+
+EXPORT qc_status qc_output(int32_t index, int32_t raw, qc_tensor *tensor) {
+  return describe(qc_output_tensors, QC_OUTPUTS, index, raw, tensor);
+}
+
+EXPORT int32_t qc_abi(void) { return QC_ABI; }
+EXPORT const char *qc_isa(void) { return QC_ISA; }
+EXPORT const char *qc_name(void) { return QC_NAME; }
+EXPORT const char *qc_error(void) { return message; }
+EXPORT int32_t qc_input_count(void) { return QC_INPUTS; }
+EXPORT int32_t qc_output_count(void) { return QC_OUTPUTS; }
+EXPORT size_t qc_arena_bytes(void) { return QC_ARENA_BYTES; }
+EXPORT int32_t qc_step_count(void) { return QC_STEPS; }
+
+EXPORT const char *qc_step_name(int32_t step) {
+  return step < 0 || step >= QC_STEPS ? "" : qc_steps[step].name;
+}
+
+EXPORT const char *qc_step_kernel(int32_t step) {
+  return step < 0 || step >= QC_STEPS ? "" : qc_steps[step].kernel;
+}

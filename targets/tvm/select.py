@@ -1,0 +1,273 @@
+"""A graph → its lowered form: for each group the kernel family, layouts, memory and steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qcompile.errors import NotLegal
+from qcompile.ir.dims import is_static, static
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.pool import AveragePool, MaxPool
+from qcompile.ir.ops.quant import Dequantize, Quantize
+from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from qcompile.ir.ops.resize import ResizeLinear, ResizeNearest
+from qcompile.ir.ops.shape import Concat, Expand, Pad, Slice
+from qcompile.ir.ops.source import Const, Input
+from qcompile.ir.types import TensorType
+from qcompile.targets.tvm.draft import External, Step_, Value
+from qcompile.targets.tvm.fuse import POINTWISE, Group, groups
+from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.layout import Layout, channels_last, dense, merge_halos, packed, row_major
+from qcompile.targets.tvm.lower.contraction import (
+    convolve, dense_weights, halo_of, multiply, product_weights, takes_dot, zero_of,
+)  # fmt: skip
+from qcompile.targets.tvm.lower.fold import (
+    convolve_plainly, depthwise, multiply_plainly, pool, pool_fill, pool_halo, reduce,
+)  # fmt: skip
+from qcompile.targets.tvm.lower.movement import interpolate, move
+from qcompile.targets.tvm.lower.pointwise import pointwise
+from qcompile.targets.tvm.lowering import Lowering
+from qcompile.targets.tvm.pointwise import stored
+
+SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, ResizeNearest, ResizeLinear)
+CARRIES = (*POINTWISE, Concat, Slice, Pad, Expand)
+KNOWN = ("u8", "i8", "i16", "i32", "f32", "bool")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the library: as the model has it, and as raw integers behind it."""
+
+    name: str
+    real: TensorType
+    raw: TensorType
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Steps by phase: inputs come as reals or raw, the body, outputs leave as reals or raw."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    enter_real: tuple[Step_, ...]
+    enter_raw: tuple[Step_, ...]
+    body: tuple[Step_, ...]
+    leave_real: tuple[Step_, ...]
+    leave_raw: tuple[Step_, ...]
+    weights: tuple[bytes, ...]
+
+    @property
+    def steps(self) -> tuple[Step_, ...]:
+        """All steps, in the order of their phases."""
+        return (*self.enter_real, *self.enter_raw, *self.body, *self.leave_raw, *self.leave_real)
+
+
+def lower(graph: Graph, isa: Isa) -> Lowered:
+    """The whole graph; `NotLegal` names what has no kernel."""
+    ctx = Lowering(graph, isa)
+    every = groups(graph)
+    _want_halos(ctx)
+    hints = _hints(graph)
+    entering = {id(g): g for g in every if _enters(g, graph)}
+    leaving = {id(g): g for g in every if _leaves(g, graph)}
+    _bind_inputs(ctx, real=True)
+    for group in entering.values():
+        _group(ctx, group, hints)
+    enter_real = _take(ctx)
+    enter_raw = _enter_raw(ctx, list(entering.values()))
+    for group in every:
+        if id(group) not in entering and id(group) not in leaving:
+            _group(ctx, group, hints)
+    body = _take(ctx)
+    leave_raw, leave_real = _outputs(ctx, leaving)
+    return Lowered(
+        tuple(_input_port(node, graph) for node in graph.inputs),
+        tuple(_output_port(name, node) for name, node in graph.outputs),
+        enter_real, enter_raw, body, leave_real, leave_raw, tuple(ctx.weights.parts),
+    )  # fmt: skip
+
+
+def _take(ctx: Lowering) -> tuple[Step_, ...]:
+    steps = tuple(ctx.steps)
+    ctx.steps.clear()
+    return steps
+
+
+def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
+    _check(group)
+    ctx.wanted[group.head] = _layout(ctx, group, hints)
+    match group.root:
+        case None:
+            pointwise(ctx, group, ctx.allocate(group.head))
+        case Conv() as node if _is_depthwise(node):
+            depthwise(ctx, group)
+        case Conv() | ConvTranspose() as node if takes_dot(node.x, dense_weights(node)):
+            convolve(ctx, group)
+        case Conv() | ConvTranspose():
+            convolve_plainly(ctx, group)
+        case MatMul(a=a, b=Const()) as node if takes_dot(a, product_weights(node)):
+            multiply(ctx, group)
+        case MatMul():
+            multiply_plainly(ctx, group)
+        case MaxPool() | AveragePool():
+            pool(ctx, group)
+        case ReduceSum() | ReduceMean() | ReduceMax() | ReduceMin():
+            reduce(ctx, group)
+        case ResizeLinear():
+            interpolate(ctx, group)
+        case _:
+            move(ctx, group)
+
+
+def _check(group: Group) -> None:
+    for node in (group.head, *group.reads):
+        kind = node.type
+        if not is_static(kind.shape):
+            raise NotLegal(f"{node}: its shape {kind} is open; bind it with --input-shape")
+        if stored(kind.elem) not in KNOWN:
+            raise NotLegal(f"{node}: no kernel works on {kind.elem}")
+
+
+def _is_depthwise(node: Conv) -> bool:
+    _, each, *_ = static(node.w.type.shape)
+    return each == 1 and node.groups > 1 and static(node.type.shape)[1] == node.groups
+
+
+# layouts
+
+
+def _hints(graph: Graph) -> set[Node]:
+    """Values that had better lie channels-last, for the sake of who reads them."""
+    found: set[Node] = set()
+    for node in reversed(graph.nodes):
+        for user in graph.users[node]:
+            spatial = isinstance(user, SPATIAL) and user.operands[0] is node
+            carried = isinstance(user, CARRIES) and user in found
+            if (spatial or carried) and node.type.rank >= 3:
+                found.add(node)
+    return found
+
+
+def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
+    head = group.head
+    shape = static(head.type.shape)
+    if isinstance(group.root, SPATIAL):
+        return channels_last(shape)
+    if isinstance(group.root, MatMul):
+        return row_major(shape)
+    if isinstance(group.root, ReduceSum | ReduceMean | ReduceMax | ReduceMin):
+        return _reduced_layout(ctx, group.root, shape)
+    for node in group.reads:
+        value = ctx.value(node)
+        same = len(value.layout.shape) == len(shape)
+        if same and not isinstance(value.where, External) and not isinstance(node, Const):
+            if group.root is not None or value.layout.shape == shape:
+                return packed(shape, value.layout.order)
+    return channels_last(shape) if head in hints else row_major(shape)
+
+
+def _reduced_layout(
+    ctx: Lowering, root: ReduceSum | ReduceMean | ReduceMax | ReduceMin, shape: tuple[int, ...]
+) -> Layout:
+    order = ctx.value(root.x).layout.order
+    if root.keepdims:
+        return packed(shape, order)
+    kept = [a for a in range(len(order)) if a not in root.axes]
+    place = {axis: i for i, axis in enumerate(kept)}
+    return packed(shape, tuple(place[a] for a in order if a in place))
+
+
+def _want_halos(ctx: Lowering) -> None:
+    """Each value gets the halo that its readers need, all with one content."""
+    for node in ctx.graph.nodes:
+        match node:
+            case Conv(x=x) | ConvTranspose(x=x) if is_static(node.type.shape):
+                halo, fill = halo_of(node), float(zero_of(x))
+            case MaxPool(x=x) | AveragePool(x=x) if is_static(node.type.shape):
+                halo, fill = pool_halo(node), float(pool_fill(node))
+            case _:
+                continue
+        if not any(before or after for before, after in halo):
+            continue
+        if x not in ctx.halos:
+            ctx.halos[x] = (halo, fill)
+        elif ctx.halos[x][1] == fill:
+            ctx.halos[x] = (merge_halos(ctx.halos[x][0], halo), fill)
+
+
+# inputs and outputs
+
+
+def _enters(group: Group, graph: Graph) -> bool:
+    """A quantize of an input that is read in this form only."""
+    head = group.head
+    return (
+        isinstance(head, Quantize)
+        and group.members == {head}
+        and isinstance(head.x, Input)
+        and graph.users[head.x] == (head,)
+    )
+
+
+def _leaves(group: Group, graph: Graph) -> bool:
+    head = group.head
+    return isinstance(head, Dequantize) and group.members == {head} and head in graph.results
+
+
+def _bind_inputs(ctx: Lowering, *, real: bool) -> None:
+    for i, node in enumerate(ctx.graph.inputs):
+        kind = node.type if real else _input_port(node, ctx.graph).raw
+        layout = dense(static(kind.shape))
+        ctx.values[node] = Value(External(i, output=False), layout, stored(kind.elem))
+
+
+def _enter_raw(ctx: Lowering, entering: list[Group]) -> tuple[Step_, ...]:
+    """The same buffers, filled with integers that the caller gives."""
+    _bind_inputs(ctx, real=False)
+    for group in entering:
+        (source,) = group.reads
+        copy = Group(source, None, {source})
+        target = ctx.values[group.head]
+        pointwise_copy(ctx, copy, source, target)
+    steps = _take(ctx)
+    _bind_inputs(ctx, real=True)
+    return steps
+
+
+def pointwise_copy(ctx: Lowering, group: Group, source: Node, target: Value) -> None:
+    """Moves a raw input to where its quantized form lies."""
+    ctx.copy(source, ctx.values[source], target)
+    assert group.head is source
+
+
+def _outputs(
+    ctx: Lowering, leaving: dict[int, Group]
+) -> tuple[tuple[Step_, ...], tuple[Step_, ...]]:
+    heads = {group.head: group for group in leaving.values()}
+    raw: list[Step_] = []
+    real: list[Step_] = []
+    for i, (_, node) in enumerate(ctx.graph.outputs):
+        place = External(i, output=True)
+        layout = dense(static(node.type.shape))
+        inner = node.x if isinstance(node, Dequantize) and node in heads else node
+        ctx.copy(inner, ctx.value(inner), Value(place, layout, stored(inner.type.elem)))
+        raw += _take(ctx)
+        if inner is node:
+            real += raw[-1:]
+            continue
+        pointwise(ctx, heads[node], Value(place, layout, stored(node.type.elem)))
+        real += _take(ctx)
+    return tuple(raw), tuple(real)
+
+
+def _input_port(node: Input, graph: Graph) -> Port:
+    users = graph.users[node]
+    entered = len(users) == 1 and isinstance(users[0], Quantize)
+    return Port(node.name, node.type, users[0].type if entered else node.type)
+
+
+def _output_port(name: str, node: Node) -> Port:
+    inner = node.x.type if isinstance(node, Dequantize) else node.type
+    return Port(name, node.type, inner)

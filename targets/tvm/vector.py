@@ -1,0 +1,228 @@
+"""Expressions → vector TIR: one register's worth of `Expr` at one place of a nest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import tvm.tirx
+from tvm.tirx.script import builder as T
+
+from qcompile.targets.tvm import expr as e
+
+Tir = Any
+NAMES = {
+    "u8": "uint8",
+    "i8": "int8",
+    "bool": "uint8",
+    "u16": "uint16",
+    "i16": "int16",
+    "i32": "int32",
+    "i64": "int64",
+    "f32": "float32",
+}
+_FUNCTIONS: dict[str, Callable[[Tir], Tir]] = {
+    "exp": T.exp,
+    "log": T.log,
+    "sqrt": T.sqrt,
+    "tanh": T.tanh,
+    "erf": T.erf,
+    "sin": T.sin,
+    "cos": T.cos,
+    "floor": T.floor,
+    "ceil": T.ceil,
+    "round": T.nearbyint,
+    "abs": T.abs,
+}
+
+
+@dataclass
+class Place:
+    """What an expression may refer to: loads, the accumulator, vector width."""
+
+    lanes: int
+    load: Callable[[int], Tir]
+    element: Callable[[int, Tir], Tir]
+    pair: Callable[[int], tuple[Tir, Tir]]
+    acc: Tir = None
+    done: dict[e.Expr, Tir] = field(default_factory=dict)
+
+    def kind(self, elem: str) -> str:
+        """The TIR type of one register of `elem`."""
+        return NAMES[elem] if self.lanes == 1 else f"{NAMES[elem]}x{self.lanes}"
+
+    def splat(self, value: float, elem: str) -> Tir:
+        """The same number in all lanes."""
+        number = T.FloatImm("float32", float(value)) if elem == "f32" else T.IntImm(NAMES[elem], int(value))
+        return number if self.lanes == 1 else T.broadcast(number, self.lanes)
+
+    def cast(self, value: Tir, elem: str) -> Tir:
+        """Another element format; the same if it already is."""
+        return T.cast(value, self.kind(elem))
+
+    def emit(self, x: e.Expr) -> Tir:
+        """The expression's value; a shared part is computed once."""
+        if x not in self.done:
+            value = _emit(x, self)
+            if not isinstance(x, (e.Acc, e.Imm)):
+                value = T.Bind(value)
+            self.done[x] = value
+        return self.done[x]
+
+
+def _emit(x: e.Expr, at: Place) -> Tir:
+    match x:
+        case e.Acc():
+            return at.acc
+        case e.Imm(elem=elem, value=value):
+            return at.splat(value, elem)
+        case e.Load(elem=elem, view=view):
+            return at.cast(at.load(view), elem)
+        case e.Binary():
+            return _binary(x, at)
+        case e.Unary():
+            return _unary(x, at)
+        case e.Convert(elem=elem, x=inner):
+            return at.cast(at.emit(inner), elem)
+        case e.Select(condition=condition, a=a, b=b):
+            chosen = at.emit(condition)
+            return T.Select(
+                tvm.tirx.NE(chosen, at.splat(0, condition.elem)), at.emit(a), at.emit(b)
+            )
+        case e.Lookup(elem=elem, x=inner, view=view, first=first):
+            index = at.emit(inner) - at.splat(first, "i32")
+            return at.cast(at.element(view, index), elem)
+        case e.Snap():
+            return _snap(x, at)
+        case e.Rescale():
+            return _rescale(x, at)
+        case _:
+            raise AssertionError(f"no code for {x}")
+
+
+def _binary(x: e.Binary, at: Place) -> Tir:
+    a, b = at.emit(x.a), at.emit(x.b)
+    match x.op:
+        case "add":
+            return a + b
+        case "sub":
+            return a - b
+        case "mul":
+            return a * b
+        case "div":
+            return T.truncdiv(a, b) if not x.is_float else a / b
+        case "mod":
+            return T.truncmod(a, b)
+        case "max":
+            return T.max(a, b)
+        case "min":
+            return T.min(a, b)
+        case "and":
+            return T.bitwise_and(a, b)
+        case "or":
+            return T.bitwise_or(a, b)
+        case "xor":
+            return T.bitwise_xor(a, b)
+        case "shl":
+            return T.shift_left(a, b)
+        case "shr":
+            return T.shift_right(a, b)
+        case "pow":
+            return T.pow(a, b)
+        case _:
+            return _compare(x.op, a, b, at)
+
+
+def _compare(op: str, a: Tir, b: Tir, at: Place) -> Tir:
+    tests = {
+        "lt": lambda: a < b,
+        "le": lambda: a <= b,
+        "gt": lambda: a > b,
+        "ge": lambda: a >= b,
+        "eq": lambda: tvm.tirx.EQ(a, b),
+    }
+    return T.Select(tests[op](), at.splat(1, "i32"), at.splat(0, "i32"))
+
+
+def _unary(x: e.Unary, at: Place) -> Tir:
+    value = at.emit(x.x)
+    match x.op:
+        case "neg":
+            return at.splat(0, x.elem) - value
+        case "not":
+            return at.splat(1, x.elem) - value
+        case _:
+            return _FUNCTIONS[x.op](value)
+
+
+def _snap(x: e.Snap, at: Place) -> Tir:
+    steps = T.nearbyint(at.emit(x.x) / at.emit(x.scale))
+    lo, hi = float(x.lo - x.zero), float(x.hi - x.zero)
+    zero = at.splat(0, "f32")
+    real = T.Select(tvm.tirx.EQ(steps, steps), steps, zero)
+    held = T.max(T.min(real, at.splat(hi, "f32")), at.splat(lo, "f32"))
+    return at.cast(held, "i32") + at.splat(x.zero, "i32")
+
+
+def _rescale(x: e.Rescale, at: Place) -> Tir:
+    if x.word:
+        scaled = at.emit(x.x) * at.emit(x.m)
+        if x.shift:
+            half = at.splat(1 << (x.shift - 1), "i32")
+            scaled = T.shift_right(scaled + half, at.splat(x.shift, "i32"))
+        return _clip(scaled + at.splat(x.plus, "i32"), x, at, "i32")
+    if x.paired:
+        return _clip(_paired(x, at), x, at, "i32")
+    product = at.cast(at.emit(x.x), "i64") * at.cast(at.emit(x.m), "i64")
+    if x.shift:
+        half = at.splat(1 << (x.shift - 1), "i64")
+        product = T.shift_right(product + half, at.splat(x.shift, "i64"))
+    return at.cast(_clip(product + at.splat(x.plus, "i64"), x, at, "i64"), "i32")
+
+
+def _clip(value: Tir, x: e.Rescale, at: Place, elem: str) -> Tir:
+    if x.hi < e.INT32[1] or elem == "i64":
+        value = T.min(value, at.splat(x.hi, elem))
+    if x.lo > e.INT32[0] or elem == "i64":
+        value = T.max(value, at.splat(x.lo, elem))
+    return value
+
+
+def _paired(x: e.Rescale, at: Place) -> Tir:
+    """Even and odd lanes as 64-bit products of their own: no widening, no narrowing.
+
+    The sum (product + half + plus·2^shift) must fit 63 bits and the result 32: then bits
+    [shift, shift + 32) of it are the result. Even lanes take them from the low half of their
+    64-bit place, odd lanes are shifted so that they lie in the high half.
+    """
+    half = at.lanes // 2
+    wide = T.reinterpret(at.emit(x.x), dtype=f"int64x{half}")
+
+    def splat(value: int) -> Tir:
+        return T.broadcast(T.IntImm("int64", value), half)
+
+    def signed_low(v: Tir) -> Tir:
+        return T.shift_right(T.shift_left(v, splat(32)), splat(32))
+
+    even_m, odd_m = _pair_of(x.m, at)
+    constant = splat((x.plus << x.shift) + ((1 << x.shift) >> 1))
+    even = signed_low(wide) * signed_low(even_m) + constant
+    odd = T.shift_right(wide, splat(32)) * signed_low(odd_m) + constant
+    if x.shift:
+        even = T.shift_right(even, splat(x.shift))
+    if x.shift < 32:
+        odd = T.shift_left(odd, splat(32 - x.shift))
+    elif x.shift > 32:
+        odd = T.shift_right(odd, splat(x.shift - 32))
+    places = [i if i % 2 == 0 else at.lanes + i for i in range(at.lanes)]
+    both = [T.reinterpret(v, dtype=at.kind("i32")) for v in (even, odd)]
+    return T.Shuffle(both, places)
+
+
+def _pair_of(m: e.Expr, at: Place) -> tuple[Tir, Tir]:
+    if isinstance(m, e.Imm):
+        same = T.broadcast(T.IntImm("int64", int(m.value)), at.lanes // 2)
+        return same, same
+    assert isinstance(m, e.Load)
+    return at.pair(m.view)
