@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]  it ships none
 
 from qcompile.errors import BadModel, UsageError
 from qcompile.ir.types import Array
@@ -38,7 +39,7 @@ class Session:
             key = "session.model_external_initializers_file_folder_path"
             options.add_session_config_entry(key, str(folder))
         try:
-            self._session = ort.InferenceSession(
+            self._session: Any = onnxruntime.InferenceSession(
                 source, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own classes share no base but Exception
@@ -54,18 +55,19 @@ class Session:
         if missing or unknown:
             raise UsageError(f"inputs are {list(self.inputs)}: missing {missing}, got {unknown}")
         feeds = {name: np.ascontiguousarray(inputs[name]) for name in self.inputs}
-        results = self._session.run(None, feeds)
+        results: list[Any] = self._session.run(None, feeds)
         return {n: np.asarray(r) for n, r in zip(self.outputs, results, strict=True)}
 
 
-def _options(threads: int, optimize: bool) -> ort.SessionOptions:
-    options = ort.SessionOptions()
+def _options(threads: int, optimize: bool) -> Any:
+    runtime: Any = onnxruntime
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
     options.log_severity_level = 3
-    levels = ort.GraphOptimizationLevel
+    levels = runtime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
     for key, value in _SETTINGS.items():
         options.add_session_config_entry(key, value)

@@ -30,11 +30,14 @@ def quantize(w: Writer, node: Quantize) -> None:
 def quantize_linear(
     w: Writer, x: str, elem: Scalar, unit: Affine, *, out: str | None = None, since: int = 13
 ) -> str:
-    """x on the unit's grid, in the element's storage."""
+    """x on the unit's grid, in the element's storage.
+
+    The zero point is no other operator's: onnxruntime's weight rewrites trip over a shared one.
+    """
     zero = np.broadcast_to(np.array(unit.zero_point), (len(unit.scale),))
     one = unit.axis is None
     scale = w.constant(unit.scale[0] if one else unit.scale, np.float32)
-    point = w.constant(zero[0] if one else zero, elem.storage)
+    point = w.unshared(zero[0] if one else zero, elem.storage)
     return w.op("QuantizeLinear", [x, scale, point], out=out, axis=unit.axis, since=since)
 
 

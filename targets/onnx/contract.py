@@ -21,7 +21,7 @@ from qcompile.targets.onnx.pointwise import centred
 
 def conv(w: Writer, node: Conv) -> None:
     """Conv, or ConvInteger."""
-    geometry = {
+    geometry: dict[str, Any] = {
         "kernel_shape": node.window.kernel,
         "strides": node.stride,
         "pads": node.pads,

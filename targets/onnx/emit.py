@@ -16,10 +16,10 @@ from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize
 from qcompile.targets.onnx import borders, files, rescale
 from qcompile.targets.onnx.contract import CONTRACTIONS
 from qcompile.targets.onnx.foreign import foreign, usable_opsets
-from qcompile.targets.onnx.model import Handler, NeedsOpset, Writer
+from qcompile.targets.onnx.model import OPSETS, Handler, NeedsOpset, Writer
 from qcompile.targets.onnx.moving import MOVING
 from qcompile.targets.onnx.pointwise import POINTWISE
-from qcompile.targets.onnx.qdq import QDQ
+from qcompile.targets.onnx.qdq import FLOAT_BIASES, INTEGER_BIASES
 from qcompile.targets.onnx.reducing import REDUCING
 from qcompile.targets.onnx.softmax import softmax_integer
 
@@ -63,8 +63,30 @@ def emit_integer(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
 
 
 def emit_qdq(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
-    """The fake-quantized graph as float operators between QuantizeLinear and DequantizeLinear."""
-    return files.save(_written(graph, HANDLERS | QDQ, keeps=(FakeQuant,)), folder, stem)
+    """The fake-quantized graph as float operators between QuantizeLinear and DequantizeLinear.
+
+    Biases are stored in int32: every onnxruntime and OpenVINO fuse this form.
+    """
+    return _emit_pairs(graph, folder, stem, INTEGER_BIASES)
+
+
+def emit_qdq_for_tensorrt(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
+    """The same with float biases: TensorRT refuses int32 before a DequantizeLinear.
+
+    onnxruntime fuses this form from 1.26 on.
+    """
+    return _emit_pairs(graph, folder, stem, FLOAT_BIASES)
+
+
+def _emit_pairs(
+    graph: Graph, folder: Path, stem: str, pairs: Mapping[type[Node], Handler]
+) -> list[Path]:
+    return files.save(_written(graph, {**HANDLERS, **pairs}, keeps=(FakeQuant,)), folder, stem)
+
+
+def refusals(graph: Graph) -> list[str]:
+    """One sentence for each node that has no ONNX form."""
+    return Writer(graph, opset=OPSETS[-1], handlers=HANDLERS).refusals()
 
 
 def _written(

@@ -79,15 +79,28 @@ class Writer:
     def write(self) -> None:
         """Writes every node that is not a constant, then the outputs."""
         for node in self.graph.nodes:
-            if isinstance(node, Input) or self.is_constant(node):
-                continue
-            self._base = self.names[node]
-            self._handler(node)(self, node)
+            self._write(node)
         for name, node in self.graph.outputs:
             if name != self.names[node]:
                 self.op("Identity", [self.value(node)], out=name)
             else:
                 self.value(node)
+
+    def refusals(self) -> list[str]:
+        """One sentence for each node that cannot be written; writes the others."""
+        found: list[str] = []
+        for node in self.graph.nodes:
+            try:
+                self._write(node)
+            except NotLegal as refusal:
+                found.append(str(refusal))
+        return found
+
+    def _write(self, node: Node) -> None:
+        if isinstance(node, Input) or self.is_constant(node):
+            return
+        self._base = self.names[node]
+        self._handler(node)(self, node)
 
     def _handler(self, node: Node) -> Handler:
         found = self._handlers.get(type(node))
@@ -150,6 +163,11 @@ class Writer:
         if key not in self._small:
             self._small[key] = self.promise(self.fresh(), array.dtype, array.shape, lambda: array)
         return self._small[key]
+
+    def unshared(self, values: Any, dtype: Any) -> str:
+        """A small constant of one reader's own."""
+        array = np.array(values, dtype)
+        return self.promise(self.fresh(), array.dtype, array.shape, lambda: array)
 
     def cast(self, name: str, dtype: Any, *, out: str | None = None) -> str:
         """The same numbers in another format; integers that do not fit lose high bits."""

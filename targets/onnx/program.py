@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import onnx
 from onnx import ModelProto, ValueInfoProto
 
 from qcompile.errors import ArtifactError, UsageError
@@ -44,7 +43,7 @@ class OnnxProgram:
 
     @cached_property
     def _model(self) -> ModelProto:
-        return onnx.load(str(self.path), load_external_data=False)
+        return ModelProto.FromString(self.path.read_bytes())
 
     def _open(self, layers: tuple[str, ...]) -> Session:
         if not layers:

@@ -1,7 +1,8 @@
 """FakeQuant as QuantizeLinear and DequantizeLinear, in the form that inference engines fuse.
 
 Activations: one Q/DQ pair on each edge. Weights: stored as integers behind a DequantizeLinear.
-Biases: int32 behind a DequantizeLinear whose scale is the product of input and weight scale.
+Biases: int32 behind a DequantizeLinear whose scale is the product of input and weight scale, as
+onnxruntime before 1.26 wants them; or floats, as TensorRT does, which takes no int32 there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.pool import MaxPool
 from qcompile.ir.ops.quant import FakeQuant, to_integers
+from qcompile.ir.ops.resize import ResizeNearest
+from qcompile.ir.ops.shape import Expand, Reshape, Slice, Transpose
 from qcompile.ir.types import I32, Array, Scalar
 from qcompile.ir.unit import Affine
 from qcompile.targets.onnx.borders import check_ungrouped, quantize_linear
@@ -57,7 +61,7 @@ def _dequantize(
     one = unit.axis is None
     zero: NDArray[np.int64] = np.broadcast_to(np.array(unit.zero_point), (len(unit.scale),))
     scale = w.constant(unit.scale[0] if one else unit.scale, np.float32)
-    point = w.constant(zero[0] if one else zero, elem.storage)
+    point = w.unshared(zero[0] if one else zero, elem.storage)
     axis = 0 if one and elem == I32 else unit.axis
     return w.op("DequantizeLinear", [whole, scale, point], out=out, axis=axis, since=since)
 
@@ -78,12 +82,12 @@ def with_bias(w: Writer, node: Conv | ConvTranspose | MatMul) -> None:
 
 def _stored_bias(w: Writer, node: Conv | ConvTranspose | MatMul) -> str | None:
     bias = node.bias
-    x, weight = node.operands[:2]
+    x, weight = (_grid(operand) for operand in node.operands[:2])
     if bias is None or not w.is_constant(bias):
         return None
-    if not (isinstance(x, FakeQuant) and isinstance(weight, FakeQuant) and x.unit.per_tensor):
+    if x is None or weight is None or not x.per_tensor:
         return None
-    unit = _bias_unit(node, x.unit, weight.unit)
+    unit = _bias_unit(node, x, weight)
 
     def load() -> Array:
         steps = w.load(bias).astype(np.float64) / unit.scales(1)
@@ -93,13 +97,22 @@ def _stored_bias(w: Writer, node: Conv | ConvTranspose | MatMul) -> str | None:
     return _dequantize(w, whole, I32, unit, out=w.fresh())
 
 
+def _grid(node: Node) -> Affine | None:
+    """The unit that a value was snapped to, before it was only moved about."""
+    while isinstance(node, Reshape | Transpose | Slice | MaxPool | ResizeNearest | Expand):
+        node = node.x
+    return node.unit if isinstance(node, FakeQuant) else None
+
+
 def _bias_unit(node: Conv | ConvTranspose | MatMul, x: Affine, weight: Affine) -> Affine:
     scale = tuple(x.scale[0] * s for s in weight.scale)
     repeat = node.groups if isinstance(node, ConvTranspose) and len(scale) > 1 else 1
     return Affine(scale * repeat, axis=None if weight.per_tensor else 0)
 
 
-QDQ: dict[type[Node], Handler] = {
+FLOAT_BIASES: dict[type[Node], Handler] = {FakeQuant: fake_quant}
+
+INTEGER_BIASES: dict[type[Node], Handler] = {
     FakeQuant: fake_quant,
     Conv: with_bias,
     ConvTranspose: with_bias,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import GraphProto, NodeProto, TensorProto, helper
 
 from qcompile.execute.foreign import OrtRunner
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.pointwise import Relu
+from qcompile.ir.ops.source import const
 from qcompile.ir.types import BOOL, I64, TensorType, f32
 from qcompile.targets.onnx import to_onnx
 from tests.targets.onnx.checks import near, reals
 
 
 def _foreign(
-    proto: object, xs: dict[str, Node], results: tuple[TensorType, ...], opset: int, domain: str = ""
+    proto: NodeProto,
+    xs: dict[str, Node],
+    results: tuple[TensorType, ...],
+    opset: int,
+    domain: str = "",
 ) -> list[Foreign]:
     runner = OrtRunner()
-    opsets = ((("", 13), (domain, opset)) if domain else (("", opset),))
+    opsets = (("", 13), (domain, opset)) if domain else (("", opset),)
     return [
         Foreign(
             proto.op_type, domain, opsets, proto.SerializeToString(), tuple(xs.values()),
@@ -56,9 +61,12 @@ def test_a_domain_of_its_own():
 
 @pytest.mark.parametrize("opset", [11, 13, 16])
 def test_a_subgraph_that_reads_from_outside(opset: int):
-    def branch(kind: str) -> object:
+    def branch(kind: str) -> GraphProto:
         out = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [3])
-        nodes = [helper.make_node(kind, ["outer"], ["t"]), helper.make_node("Abs", ["t"], ["hidden"])]
+        nodes = [
+            helper.make_node(kind, ["outer"], ["t"]),
+            helper.make_node("Abs", ["t"], ["hidden"]),
+        ]
         return helper.make_graph(nodes, "branch", [], [out])
 
     proto = helper.make_node(
@@ -72,6 +80,4 @@ def test_a_subgraph_that_reads_from_outside(opset: int):
 
 
 def _constant(values: np.ndarray) -> Node:
-    from qcompile.ir.ops.source import const
-
     return const(values, name="k")

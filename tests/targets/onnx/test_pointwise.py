@@ -56,7 +56,9 @@ def test_relu_on_integers(elem: str):
 def test_sums_and_choices(elem: str):
     x, y = ints(elem, 3, 4, 50), ints(elem, 4, 1, name="y")
     comparisons = (b.Equal, b.Less, b.LessOrEqual, b.Greater, b.GreaterOrEqual)
-    same_bits(b.Add(x, y), b.Sub(x, y), b.Where(b.Less(x, y), x, y), *(c(x, y) for c in comparisons))
+    same_bits(
+        b.Add(x, y), b.Sub(x, y), b.Where(b.Less(x, y), x, y), *(c(x, y) for c in comparisons)
+    )
 
 
 @pytest.mark.parametrize(("left", "right"), [("u8", "i8"), ("i8", "i8"), ("i16", "u8")])

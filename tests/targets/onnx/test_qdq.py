@@ -13,10 +13,11 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Relu
 from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.shape import Reshape
 from qcompile.ir.ops.source import const
 from qcompile.ir.types import I8, U8, Scalar
 from qcompile.ir.unit import Affine, per_tensor
-from qcompile.targets.onnx import emit_qdq
+from qcompile.targets.onnx import emit_qdq, emit_qdq_for_tensorrt
 from tests.targets.onnx.checks import feed, graph_of, qdq_output, reals
 
 OUT = 0.25
@@ -108,3 +109,34 @@ def test_onnxruntime_fuses_the_form(tmp_path):
     fused = [n.op_type for n in onnx.load(str(tmp_path / "fused.onnx")).graph.node]
     assert "QLinearConv" in fused
     assert "Conv" not in fused
+
+
+def _two_layers() -> Graph:
+    """Two weights of one shape and no zero points; a matrix product behind a reshape."""
+    rng = np.random.default_rng(0)
+    value: Node = FakeQuant(reals(1, 4, 6, 6), U8, per_tensor(0.05, 128))
+    for _ in range(2):
+        w = _weight(rng, 4, 4, 3, 3, axis=0)
+        conv = Conv(value, w, _float(rng, 4), pads=(1, 1, 1, 1))
+        value = FakeQuant(conv, U8, per_tensor(OUT, 128))
+    flat = Reshape(value, (1, 144))
+    return graph_of(MatMul(flat, _weight(rng, 144, 7, axis=1), _float(rng, 7), name="head"))
+
+
+def test_layers_with_equal_zero_points_load_with_safe_products():
+    graph = _two_layers()
+    given = feed(graph)
+    (wanted,) = graph.run(given["x"])
+    got = qdq_output(graph, given, optimize=True)["y0"]
+    np.testing.assert_allclose(got, wanted, atol=OUT)
+
+
+def test_a_bias_behind_a_reshape_is_stored_as_integers(tmp_path):
+    kinds = [t.data_type for t in _kinds(_two_layers(), tmp_path).initializer if t.dims == [7]]
+    assert kinds.count(onnx.TensorProto.INT32) == 2  # the bias, its zero points
+
+
+def test_float_biases_for_tensorrt(tmp_path):
+    model = onnx.load(str(emit_qdq_for_tensorrt(_conv(I8, 0), tmp_path)[0]))
+    kinds = {t.data_type for t in model.graph.initializer}
+    assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}

@@ -1,0 +1,134 @@
+"""The two ONNX targets: integers only, run bit for bit; and Q/DQ pairs for other engines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qcompile.errors import ArtifactError
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.types import Array
+from qcompile.passes.recipe import Recipe
+from qcompile.targets.base import Arrays, Emitted, Stages
+from qcompile.targets.borders import borders
+from qcompile.targets.onnx.emit import STEM, emit_integer, emit_qdq, refusals
+from qcompile.targets.onnx.names import value_names
+from qcompile.targets.onnx.program import OnnxProgram
+
+_NATIVE = {"ConvInteger": "native", "MatMulInteger": "native", "int64 rescale": "native"}
+
+
+@dataclass(frozen=True)
+class OnnxInteger:
+    """Standard integer operators between quantize and dequantize; the interpreter's bits."""
+
+    name: str = "onnx-int"
+    summary: str = "ONNX with integer operators only: the same bits in onnxruntime on every CPU"
+    exact: bool = True
+    recipe: Recipe = field(default_factory=Recipe)
+    instructions: Mapping[str, str] = field(default_factory=lambda: _NATIVE)
+
+    def deployed(self, stages: Stages) -> Graph:
+        """The integer graph."""
+        return stages.integer
+
+    def refusals(self, graph: Graph) -> Sequence[str]:
+        """Nodes without an ONNX form."""
+        return refusals(graph)
+
+    def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
+        """The model, and where its integers are found by name."""
+        files = emit_integer(graph, folder)
+        names = value_names(graph)
+        layers = {n.name: names[n] for n in _named_integers(graph)}
+        raw = {name: names[node] for name, node in borders(graph).outputs}
+        return Emitted(tuple(f.name for f in files), {"onnx": {"layers": layers, "raw": raw}})
+
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> OnnxRuntime:
+        """The model in onnxruntime."""
+        return _opened(folder, manifest, threads)
+
+
+@dataclass(frozen=True)
+class OnnxQdq:
+    """QuantizeLinear and DequantizeLinear around float operators: the engine chooses its bits."""
+
+    name: str = "onnx-qdq"
+    summary: str = "ONNX with Q/DQ pairs, for onnxruntime and OpenVINO to fuse; not bit-exact"
+    exact: bool = False
+    recipe: Recipe = field(default_factory=Recipe)
+    instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "by the engine"})
+
+    def deployed(self, stages: Stages) -> Graph:
+        """The fake-quantized graph."""
+        return stages.calibrated
+
+    def refusals(self, graph: Graph) -> Sequence[str]:
+        """Nodes without an ONNX form."""
+        return refusals(graph)
+
+    def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
+        """The model; its outputs are reals."""
+        files = emit_qdq(graph, folder)
+        raw = {name: name for name, _ in graph.outputs}
+        return Emitted(tuple(f.name for f in files), {"onnx": {"layers": {}, "raw": raw}})
+
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> OnnxRuntime:
+        """The model in onnxruntime."""
+        return _opened(folder, manifest, threads)
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """A runtime over a model file: `layers` and `raw` say under which name a value stands in it."""
+
+    program: OnnxProgram
+    layers: Mapping[str, str]
+    raw: Mapping[str, str]
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs as reals."""
+        return self.program.run(inputs)
+
+    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs before their dequantize."""
+        values = self._values(inputs, self.raw)
+        return {name: values[value] for name, value in self.raw.items()}
+
+    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
+        """The named integers, in the order of the graph."""
+        values = self._values(inputs, self.layers)
+        for name, value in self.layers.items():
+            yield name, values[value]
+
+    def _values(self, inputs: Arrays, wanted: Mapping[str, str]) -> dict[str, Array]:
+        computed = [value for value in wanted.values() if value not in inputs]
+        return {**inputs, **self.program.run(inputs, layers=computed)}
+
+
+def _named_integers(graph: Graph) -> list[Node]:
+    """Computed integers that have a name of their own."""
+    depends: set[Node] = set(graph.inputs)
+    for node in graph.nodes:
+        if any(operand in depends for operand in node.operands):
+            depends.add(node)
+    named = [n for n in graph.nodes if n.type.is_quantized and n.name and n.operands]
+    found = [n for n in named if n in depends]
+    times = Counter(node.name for node in named)
+    return [node for node in found if times[node.name] == 1]
+
+
+def _opened(folder: Path, manifest: Mapping[str, Any], threads: int) -> OnnxRuntime:
+    places = manifest.get("onnx")
+    if places is None:
+        raise ArtifactError(f"{folder}: the manifest has no entry 'onnx'")
+    program = OnnxProgram(folder / f"{STEM}.onnx", threads=threads)
+    return OnnxRuntime(program, places["layers"], places["raw"])
+
+
+ONNX_INT = OnnxInteger()
+ONNX_QDQ = OnnxQdq()
