@@ -14,6 +14,7 @@ PASSES: Mapping[str, str] = {
     "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",
     "specify": "qcompile.passes.specify:Specify",
     "calibrate": "qcompile.passes.calibrate:Calibrate",
+    "correct-bias": "qcompile.passes.correct_bias:CorrectBias",
     "quantize": "qcompile.passes.quantize:Quantize",
 }
 

@@ -57,6 +57,14 @@ class Pipeline:
                 )
             held = (held - one.breaks) | one.gives
 
+    @property
+    def gives(self) -> frozenset[Invariant]:
+        """What holds after the last pass."""
+        held = self.given
+        for one in self.passes:
+            held = (held - one.breaks) | one.gives
+        return held
+
     def run(self, graph: Graph, observers: Sequence[Observer] = ()) -> Graph:
         """The graph after all passes. A failure keeps its type and is told which pass it was in."""
         for index, one in enumerate(self.passes, 1):

@@ -49,6 +49,11 @@ class Specify(Pass):
         return _mark_inputs(rewrite(graph, mark), wanted, self.recipe)
 
 
+def without_marks(graph: Graph) -> Graph:
+    """The graph with no Observe left in it."""
+    return rewrite(graph, lambda node, _: node.x if isinstance(node, Observe) else None)
+
+
 def narrow_values(graph: Graph, recipe: Recipe) -> frozenset[Node]:
     """The values to observe: some user needs 8 bits, and no operand decides the range."""
     demand: dict[Node, bool] = {}

@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from qcompile.artifact import Artifact, open_artifact, seal, written_whole
+from threadpoolctl import threadpool_limits
+
+from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
@@ -18,27 +20,35 @@ from qcompile.load import load
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import Calibrate, observed
+from qcompile.passes.correct_bias import CorrectBias
 from qcompile.passes.invariants import SPECIFIED
 from qcompile.passes.observe import Compare, Dump, Time, Verify
 from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
+from qcompile.passes.specify import without_marks
+from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
+from qcompile.report import write_report
 from qcompile.stages import require_static, simplify, specify
 from qcompile.summary import Measured, constant_bytes, summarize
 from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
 
 
+@threadpool_limits.wrap(limits=1)
 def compile_model(model: object, options: Options, say: Progress = silent) -> Artifact:
     """Reads, simplifies, calibrates, quantizes, emits, packages and verifies a model.
 
     The artifact stands in `options.output` when this returns, and not at all when it raises. Its
-    `summary` is the object that `--json` prints.
+    `summary` is the object that `--json` prints. Array libraries are held to one thread, since
+    with another number of them sums of reals may end in other bits; samples run side by side.
     """
     start = time.perf_counter()
     place = target(options.target)
+    output = output_folder(model, options)
+    require_vacant(output, force=options.force)
     recipe = wanted_recipe(place, options)
     clock = Time()
     graph = load(model, shapes=options.shapes)  # 1 read
@@ -48,19 +58,21 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say)
-    quantize = Pipeline((Calibrate(evidence.statistics), Quantize(recipe)), frozenset({SPECIFIED}))
-    stages = keep_stages(real, specified, quantize, watch)  # 5 calibrate, 6 quantize
+    stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
-    output = output_folder(model, options)
     with written_whole(output, force=options.force) as folder:
         say("building kernels")
         emitted = place.emit(deployed, folder, threads=options.threads)  # 8 plan, 9 emit
         golden = list(evidence.held_back)[:VECTORS]
         write_golden(deployed, golden, folder / "golden")
         about = identify(model, real)
-        measured = measure(stages, specified, evidence)
+        say("measuring quality")
+        measured = measure(stages, specified, evidence, recipe)
         said = facts(about, options, place, deployed, emitted, found, evidence, measured)
+        write_report(folder, said, stages, found, measured, clock.rows)
+        if not (folder / "graph.qc").exists():
+            write_graph(deployed, folder)  # what `run --reference` runs
         manifest = seal(folder, said)  # 10 package
         built = Artifact(folder, manifest, options.threads)
         if options.verify:
@@ -97,18 +109,22 @@ def wanted_recipe(place: Target, options: Options) -> Recipe:
     return replace(place.recipe, activation=activation, exclude=options.exclude)
 
 
-def keep_stages(
-    real: Graph, specified: Graph, quantize: Pipeline, watch: tuple[Observer, ...]
+def quantized(
+    real: Graph,
+    specified: Graph,
+    evidence: Evidence,
+    recipe: Recipe,
+    watch: tuple[Observer, ...] = (),
 ) -> Stages:
-    """Runs calibrate and quantize, and keeps the graph between them."""
-    middle: list[Graph] = []
-
-    class Keep:
-        def after(self, step: object) -> None:
-            middle.append(step.after)  # type: ignore[attr-defined]
-
-    integer = quantize.run(specified, (*watch, Keep()))
-    return Stages(real, middle[0], integer)
+    """Calibrate, take mean errors out of the biases, quantize; the graph between them is kept."""
+    samples = evidence.used if evidence.twin is None else ()
+    settle = Pipeline(
+        (Calibrate(evidence.statistics), CorrectBias(samples, evidence.threads)),
+        frozenset({SPECIFIED}),
+    )
+    calibrated = settle.run(specified, watch)
+    integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
+    return Stages(real, calibrated, integer)
 
 
 def legal(place: Target, stages: Stages, options: Options) -> Graph:
@@ -125,12 +141,15 @@ def legal(place: Target, stages: Stages, options: Options) -> Graph:
     return graph
 
 
-def measure(stages: Stages, specified: Graph, evidence: Evidence) -> Measured:
-    """Quality on samples that calibration did not see."""
+def measure(stages: Stages, specified: Graph, evidence: Evidence, recipe: Recipe) -> Measured:
+    """Quality on samples that calibration did not see; without data, of the twin on its noise."""
     seen = {
         node.name.removesuffix(".range"): found
         for node, found in zip(observed(specified), evidence.statistics, strict=True)
     }
+    if evidence.twin is not None:
+        stages = quantized(stages.real, evidence.twin, evidence, recipe)
+        stages = replace(stages, real=without_marks(evidence.twin))
     outputs = output_sqnr(stages.real, stages.integer, evidence.held_back)
     layers = layer_sqnr(stages.real, stages.calibrated, stages.integer, evidence.held_back[:2])
     return Measured(outputs, diagnose(layers, stages.calibrated, seen), layers, seen)

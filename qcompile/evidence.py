@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import prod
 
 from qcompile.calibrate.collect import collect
 from qcompile.calibrate.datafree import has_statistics, matched_twin, noise
 from qcompile.calibrate.samples import Samples, open_samples
 from qcompile.calibrate.statistics import Statistics
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.quant import Observe
+from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Array
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
@@ -18,19 +22,28 @@ from qcompile.passes.recipe import Recipe
 from qcompile.progress import Progress, counted
 from qcompile.stages import simplify, specify
 
+TOGETHER = 16  # samples for measuring mean errors
+MEMORY = 1 << 29  # bytes for their values
 HELD_BACK = 8  # of the samples at most so many, and at most one in eight, are kept for measuring
 Sample = Sequence[Array]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Statistics of every observed edge, samples that calibration did not see, and their source."""
+    """Statistics of every observed edge, and where they come from.
+
+    `held_back` are samples that calibration did not see, `used` a few that it did. Without data
+    `twin` is the marked float graph that the samples belong to.
+    """
 
     source: str
     count: int
     remark: str
     statistics: list[Statistics] = field(repr=False)
     held_back: list[Sample] = field(repr=False)
+    used: list[Sample] = field(repr=False)
+    twin: Graph | None = field(default=None, repr=False)
+    threads: int = 1
 
 
 def gather(
@@ -54,7 +67,8 @@ def _from_samples(samples: Samples, specified: Graph, options: Options, say: Pro
     found = collect(specified, observed(specified), used, threads=options.threads)
     held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
     remark = "" if kept else "too few samples to hold any back: quality is measured on the first"
-    return Evidence(samples.source, count - kept, remark, found, held)
+    few = list(islice(samples, min(count - kept, together(specified))))
+    return Evidence(samples.source, count - kept, remark, found, held, few, None, options.threads)
 
 
 def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -> Evidence:
@@ -72,4 +86,30 @@ def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -
         else "no calibration data and no batchnorm: ranges come from guessed standard normal "
         "inputs; give --calib for results to rely on"
     )
-    return Evidence("data-free", 0, remark, found, samples[-1:])
+    few = samples[: min(len(samples) - 1, together(marked))]
+    return Evidence("data-free", 0, remark, found, samples[-1:], few, marked, options.threads)
+
+
+def together(graph: Graph) -> int:
+    """How many samples may go through the graph side by side, real and quantized."""
+    live = max(peak_bytes(graph), 1)
+    return min(TOGETHER, MEMORY // (2 * live))
+
+
+def peak_bytes(graph: Graph) -> int:
+    """The most memory that one sample's intermediate values take at once."""
+    remaining = {node: len(users) for node, users in graph.users.items()}
+    held = peak = 0
+    for node in graph.nodes:
+        held += _bytes(node)
+        peak = max(peak, held)
+        for operand in dict.fromkeys(node.operands):
+            remaining[operand] -= 1
+            held -= 0 if remaining[operand] else _bytes(operand)
+    return peak
+
+
+def _bytes(node: Node) -> int:
+    if isinstance(node, Const | Observe):
+        return 0
+    return 4 * prod(d for d in node.type.shape if isinstance(d, int))

@@ -22,6 +22,7 @@ Estimator: TypeAlias = Callable[[Statistics, int], Range]
 TAIL = 1e-5  # share of values that percentile leaves outside, on each side
 STEPS = 24  # ranges tried on each side by mse and entropy
 SMALLEST = 0.3  # of the full range
+CLIP_WEIGHT = 4.0
 
 
 def minmax(seen: Statistics, levels: int) -> Range:
@@ -45,6 +46,17 @@ def mse(seen: Statistics, levels: int) -> Range:
     return min(_candidates(full), key=lambda r: squared_error(seen.counts, r, levels))
 
 
+def auto(seen: Statistics, levels: int) -> Range:
+    """As mse, but clipping counts `CLIP_WEIGHT`-fold: it is one-sided, so layers behind add it up,
+    while rounding errors cancel.
+    """
+    full = minmax(seen, levels)
+    return min(
+        _candidates(full),
+        key=lambda r: squared_error(seen.counts, r, levels, clip_weight=CLIP_WEIGHT),
+    )
+
+
 def entropy(seen: Statistics, levels: int) -> Range:
     """The range whose quantized distribution is nearest by Kullback-Leibler divergence."""
     full = minmax(seen, levels)
@@ -52,7 +64,7 @@ def entropy(seen: Statistics, levels: int) -> Range:
 
 
 ESTIMATORS: Mapping[str, Estimator] = {
-    "auto": mse,
+    "auto": auto,
     "minmax": minmax,
     "percentile": percentile,
     "mse": mse,
@@ -60,14 +72,16 @@ ESTIMATORS: Mapping[str, Estimator] = {
 }
 
 
-def squared_error(counts: Histogram, bounds: Range, levels: int) -> float:
+def squared_error(
+    counts: Histogram, bounds: Range, levels: int, *, clip_weight: float = 1.0
+) -> float:
     """Expected squared error of quantizing to `levels` integers over [lo, hi], per value."""
     lo, hi = bounds
     centres, n = counts.centres, counts.counts
     step = (hi - lo) / (levels - 1)
     outside = np.maximum(np.maximum(lo - centres, centres - hi), 0.0)
     inside = int(n[outside == 0].sum())
-    total = float((n * np.square(outside)).sum()) + inside * step * step / 12
+    total = clip_weight * float((n * np.square(outside)).sum()) + inside * step * step / 12
     return total / max(int(n.sum()) + counts.zeros, 1)
 
 

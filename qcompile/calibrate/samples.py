@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from qcompile.errors import CalibrationError
+from qcompile.errors import CalibrationError, QcompileError
 from qcompile.ir.dims import show
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.source import Input, input_shape
@@ -69,6 +69,8 @@ def open_samples(source: object, graph: Graph) -> Samples:
 
 def _from_text(text: str, graph: Graph) -> Samples:
     path = Path(text)
+    if path.suffix == ".npy" and path.is_file():
+        return Samples(text, lambda: _folder([path], graph))
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix in (".npz", ".npy"))
         if not files:
@@ -84,7 +86,7 @@ def _from_text(text: str, graph: Graph) -> Samples:
         )
     try:
         function = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever the user's module raises
         raise CalibrationError(f"cannot import calibration source {text}: {error}") from error
     return Samples(text, lambda: _checked(_called(function), graph, text))
 
@@ -96,7 +98,7 @@ def read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise CalibrationError(f"{path} is not an .npz file of plain arrays: {error}") from error
 
 
@@ -131,7 +133,7 @@ def _rows(
         raise CalibrationError(f"{where} holds no samples: give at least one")
     for index in range(counts.pop()):
         yield tuple(
-            _finite(np.ascontiguousarray(c[index]), node, f"{where}, sample {index}")
+            _finite(np.asarray(c[index], order="C"), node, f"{where}, sample {index}")
             for node, c in zip(graph.inputs, columns, strict=True)
         )
 
@@ -178,7 +180,7 @@ def _checked(
 ) -> Iterator[tuple[Array, ...]]:
     """Samples given one by one: a dict, or an array (or tuple with the array first)."""
     empty = True
-    for index, given in enumerate(source):
+    for index, given in enumerate(_drawn(source, where)):
         place = f"{where}, sample {index}"
         named = _named(given, graph, place)
         for parts in _split(named, graph, place):
@@ -191,7 +193,8 @@ def _checked(
 def _named(given: Any, graph: Graph, where: str) -> dict[str, Array]:
     if isinstance(given, Mapping):
         return {str(name): _array(value) for name, value in given.items()}
-    first = given[0] if isinstance(given, Sequence) and not isinstance(given, str) else given
+    several = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
+    first = given[0] if several else given
     if len(graph.inputs) != 1:
         names = ", ".join(i.name for i in graph.inputs)
         raise CalibrationError(f"{where}: give a dict with arrays for {names}")
@@ -200,7 +203,10 @@ def _named(given: Any, graph: Graph, where: str) -> dict[str, Array]:
 
 def _array(value: Any) -> Array:
     detached = value.detach().cpu() if hasattr(value, "detach") else value
-    return np.asarray(detached)
+    try:
+        return np.asarray(detached)
+    except ValueError as error:
+        raise CalibrationError(f"a sample is no array: {error}") from error
 
 
 def _split(
@@ -219,8 +225,20 @@ def _read(reader: Reader) -> Iterator[Mapping[str, Array]]:
 
 
 def _called(function: Callable[[], Any]) -> Iterable[Any]:
+    """Called once for each pass over the samples."""
     result = function()
-    return _read(result) if isinstance(result, Reader) else result
+    yield from _read(result) if isinstance(result, Reader) else result
+
+
+def _drawn(source: Iterable[Any], where: str) -> Iterator[Any]:
+    """The items; what the user's code raises becomes a `CalibrationError` with its name."""
+    try:
+        yield from source
+    except QcompileError:
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        raise CalibrationError(f"{where}: drawing samples fails: {name}: {error}") from error
 
 
 def _batched(node: Input) -> bool:

@@ -17,6 +17,7 @@ Integers = NDArray[Any]
 FLOAT32_EXACT = 1 << 24
 FLOAT64_EXACT = 1 << 53
 INT32_MAX = (1 << 31) - 1
+BLOCK = 1 << 23
 
 
 def carrier(largest_sum: int) -> type[np.floating[Any]] | None:
@@ -32,11 +33,22 @@ def largest(a: Integers) -> int:
 
 
 def matmul(a: Integers, b: Integers) -> Integers:
-    """a @ b in int64, numpy's broadcasting; exact for every input that fits int64."""
+    """a @ b in int64, numpy's broadcasting; exact for every input that fits int64.
+
+    Large right-hand sides are taken a block of columns at a time, so that their wide copies stay
+    small.
+    """
     carried = carrier(largest(a) * largest(b) * max(a.shape[-1], 1))
-    if carried is None:
-        return np.matmul(a.astype(np.int64), b.astype(np.int64))
-    return np.matmul(a.astype(carried), b.astype(carried)).astype(np.int64)
+    kind = np.int64 if carried is None else carried
+    left, columns = a.astype(kind), b.shape[-1]
+    each = max(BLOCK // max(b.size // max(columns, 1), 1), 1)
+    if each >= columns:
+        return np.matmul(left, b.astype(kind)).astype(np.int64)
+    parts = [
+        np.matmul(left, b[..., start : start + each].astype(kind)).astype(np.int64)
+        for start in range(0, columns, each)
+    ]
+    return np.concatenate(parts, -1)
 
 
 def as_int32(total: Integers, *, where: str) -> NDArray[np.int32]:

@@ -222,10 +222,11 @@ def _check_bias(node: Node, bias: TensorType, result: TensorType, channel_axis: 
 
 
 def centred(x: Array, kind: TensorType) -> Values:
-    """q − zero_point, in int32."""
-    wide: Values = x.astype(np.int32)
+    """q − zero_point: x itself when symmetric, else in int32."""
     assert kind.unit is not None
-    return wide if kind.unit.symmetric else wide - kind.unit.zero_points(x.ndim).astype(np.int32)
+    if kind.unit.symmetric:
+        return x
+    return x.astype(np.int32) - kind.unit.zero_points(x.ndim).astype(np.int32)
 
 
 def _add_bias(total: Values, bias: list[Array]) -> Values:

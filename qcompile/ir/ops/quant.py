@@ -17,6 +17,9 @@ from qcompile.ir.types import F32, U8, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 
 
+PIECE = 1 << 21
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """How an edge shall be quantized.
@@ -96,14 +99,41 @@ class Dequantize(Node):
 
 def to_integers(x: Array, elem: Scalar, unit: Affine) -> NDArray[Any]:
     """Nearest integers, ties to even, saturated; NaN becomes the zero point."""
-    steps = x.astype(np.float32) / unit.scales(x.ndim).astype(np.float32)
-    bound = float(1 << 25)
-    whole = np.nan_to_num(np.rint(steps), nan=0.0, posinf=bound, neginf=-bound)
-    shifted = np.clip(whole, -bound, bound).astype(np.int64) + unit.zero_points(x.ndim)
-    return np.clip(shifted, elem.lo, elem.hi).astype(elem.storage)
+    result = np.empty(x.shape, elem.storage)
+    scales, zeros = unit.scales(x.ndim).astype(np.float32), unit.zero_points(x.ndim)
+    for part in _pieces(x.shape):
+        result[part] = _to_integers(x[part], elem, _cut(scales, part), _cut(zeros, part))
+    return result
 
 
 def to_reals(q: Array, unit: Affine) -> NDArray[Any]:
     """float32(q − zero_point) · float32(scale)."""
-    steps: NDArray[Any] = q.astype(np.int64) - unit.zero_points(q.ndim)
-    return steps.astype(np.float32) * unit.scales(q.ndim).astype(np.float32)
+    result = np.empty(q.shape, np.float32)
+    scales, zeros = unit.scales(q.ndim).astype(np.float32), unit.zero_points(q.ndim)
+    for part in _pieces(q.shape):
+        steps: NDArray[Any] = q[part].astype(np.int64) - _cut(zeros, part)
+        result[part] = steps.astype(np.float32) * _cut(scales, part)
+    return result
+
+
+def _to_integers(
+    x: Array, elem: Scalar, scales: NDArray[Any], zeros: NDArray[Any]
+) -> NDArray[Any]:
+    steps = x.astype(np.float32, copy=False) / scales
+    bound = float(1 << 25)
+    whole = np.nan_to_num(np.rint(steps), nan=0.0, posinf=bound, neginf=-bound)
+    shifted = np.clip(whole, -bound, bound).astype(np.int64) + zeros
+    return np.clip(shifted, elem.lo, elem.hi)
+
+
+def _pieces(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    """Slices of the first axis, small enough that temporary copies do not count."""
+    if not shape:
+        return [()]
+    row = max(int(np.prod(shape[1:], dtype=np.int64)), 1)
+    rows = max(PIECE // row, 1)
+    return [(slice(start, start + rows),) for start in range(0, shape[0], rows)]
+
+
+def _cut(spread: NDArray[Any], part: tuple[slice, ...]) -> NDArray[Any]:
+    return spread[part] if spread.ndim and spread.shape[0] > 1 else spread

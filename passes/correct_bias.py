@@ -1,0 +1,145 @@
+"""bias → bias + E[real − quantized]: each contraction's mean error is taken out of its bias.
+
+Rounded weights shift the mean of every output channel by E[ΔW·x], which the rounding of
+activations cannot average away. The shift is measured on samples, layer by layer behind layers
+already corrected (Nagel et al., arXiv 1906.04721, section 4.2, the empirical form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.calibrate.collect import in_order
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.source import Const, const
+from qcompile.ir.rewrite import Site, rewrite
+from qcompile.ir.types import Array
+from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.invariants import CALIBRATED
+
+Values = NDArray[Any]
+Contraction = Conv | ConvTranspose | MatMul
+
+
+@dataclass(frozen=True)
+class CorrectBias(Pass):
+    """All samples go through together, real and quantized side by side, node by node."""
+
+    name: ClassVar[str] = "correct-bias"
+    requires = frozenset({CALIBRATED})
+    gives = frozenset({CALIBRATED})
+    keeps: ClassVar[Meaning] = Meaning.NOT
+
+    samples: Sequence[Sequence[Array]] = field(repr=False)
+    threads: int = field(default=1, repr=False)
+
+    def run(self, graph: Graph) -> Graph:
+        """The same graph with other biases; itself when nothing is quantized."""
+        if not any(_weighted(node) for node in graph.nodes) or not self.samples:
+            return graph
+        biases = _measure(graph, self.samples, self.threads)
+
+        def swap(node: Node, site: Site) -> Node | None:
+            found = biases.get(site.was(node))
+            if found is None or not isinstance(node, Conv | ConvTranspose | MatMul):
+                return None
+            return node.replace(bias=found)
+
+        return rewrite(graph, swap)
+
+
+def _weighted(node: Node) -> bool:
+    """A contraction whose weight is quantized."""
+    match node:
+        case Conv(w=FakeQuant(x=Const())) | ConvTranspose(w=FakeQuant(x=Const())):
+            return isinstance(node.bias, Const | None)
+        case MatMul(b=FakeQuant(x=Const())):
+            return isinstance(node.bias, Const | None)
+        case _:
+            return False
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A value as the float model has it, and as the quantized one."""
+
+    real: Array
+    quantized: Array
+
+
+def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> dict[Node, Const]:
+    """Walks all samples together; a value is dropped after its last use, a weight loaded once."""
+    env: dict[Node, list[_Pair]] = {
+        node: [_Pair(sample[i], sample[i]) for sample in samples]
+        for i, node in enumerate(graph.inputs)
+    }
+    remaining = {node: len(users) for node, users in graph.users.items()}
+    found: dict[Node, Const] = {}
+    for node in graph.nodes:
+        if node not in env:
+            env[node] = _pairs(node, env, threads)
+        if _weighted(node) and isinstance(node, Conv | ConvTranspose | MatMul):
+            shift = _mean_error(node, env[node])
+            found[node] = _shifted(node, shift)
+            spread = _spread(node, shift)
+            env[node] = [_Pair(p.real, p.quantized + spread) for p in env[node]]
+        for operand in dict.fromkeys(node.operands):
+            remaining[operand] -= 1
+            if not remaining[operand]:
+                del env[operand]
+    return found
+
+
+def _pairs(node: Node, env: Mapping[Node, list[_Pair]], threads: int) -> list[_Pair]:
+    """One pair per sample; a single one for what no input reaches."""
+    count = max((len(env[o]) for o in node.operands), default=1)
+    operands = [[env[o][i if len(env[o]) > 1 else 0] for o in node.operands] for i in range(count)]
+    return list(in_order(lambda pairs: _both(node, pairs), operands, threads=threads))
+
+
+def _both(node: Node, operands: Sequence[_Pair]) -> _Pair:
+    quantized = node.evaluate(*(p.quantized for p in operands))
+    if isinstance(node, FakeQuant):
+        return _Pair(operands[0].real, quantized)
+    if all(p.real is p.quantized for p in operands):
+        return _Pair(quantized, quantized)
+    return _Pair(node.evaluate(*(p.real for p in operands)), quantized)
+
+
+def _mean_error(node: Contraction, pairs: Sequence[_Pair]) -> Values:
+    """E[real − quantized] per output channel, shrunk by how little the samples agree on it.
+
+    With mean m and its standard error e over the samples the estimate is m · max(0, 1 − e²/m²):
+    a shift that few samples show by chance is left alone.
+    """
+    axis = node.type.rank - 1 if isinstance(node, MatMul) else 1
+    axes = tuple(a for a in range(node.type.rank) if a != axis)
+    errors = [
+        (p.real.astype(np.float64) - p.quantized.astype(np.float64)).mean(axes) for p in pairs
+    ]
+    mean = np.mean(errors, 0)
+    if len(errors) < 2:
+        return mean
+    doubt = np.var(errors, 0, ddof=1) / len(errors)
+    return mean * np.maximum(0.0, 1 - doubt / np.maximum(np.square(mean), 1e-300))
+
+
+def _shifted(node: Contraction, shift: Values) -> Const:
+    old = node.bias.array if isinstance(node.bias, Const) else 0.0
+    name = node.bias.name if isinstance(node.bias, Const) else f"{node.name}.bias"
+    return const((old + shift).astype(node.type.elem.storage), name=name)
+
+
+def _spread(node: Contraction, shift: Values) -> Values:
+    kind = node.type.elem.storage
+    if isinstance(node, MatMul):
+        return shift.astype(kind)
+    return shift.reshape(1, -1, *(1,) * (node.type.rank - 2)).astype(kind)
