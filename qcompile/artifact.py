@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,8 @@ from qcompile.targets.base import Runtime
 FORMAT = 1
 MANIFEST = "manifest.json"
 CHUNK = 1 << 24
+_NEEDED = {"format", "target", "inputs", "outputs", "files"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
         raise ArtifactError(f"{folder} is no artifact: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
-    if not isinstance(manifest, dict) or not {"format", "target", "files"} <= manifest.keys():
+    if not isinstance(manifest, dict) or not manifest.keys() >= _NEEDED:
         raise ArtifactError(f"{path} is not a manifest of qcompile")
     if manifest["format"] != FORMAT:
         raise ArtifactError(
@@ -74,8 +76,9 @@ def written_whole(folder: Path, *, force: bool) -> Iterator[Path]:
 
     What stood there before is replaced only with `force`, and only by a finished folder.
     """
-    if folder.exists() and not force:
-        raise UsageError(f"{folder} exists: name another with --output, or pass --force")
+    require_vacant(folder, force=force)
+    folder = Path(os.path.abspath(folder))
+    missing = [p for p in folder.parents if not p.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -85,14 +88,46 @@ def written_whole(folder: Path, *, force: bool) -> Iterator[Path]:
         yield building
         building.chmod(0o755)
         _replace(folder, building)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        if _no_room(error):
             raise ArtifactError(
                 f"no room on the disk while writing {folder}: free some, nothing was changed"
             ) from error
         raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        _remove_empty(missing)
+
+
+def require_vacant(folder: Path, *, force: bool) -> None:
+    """`UsageError` when something stands there that an artifact may not replace."""
+    if not folder.exists():
+        return
+    if not force:
+        raise UsageError(f"{folder} exists: name another with --output, or pass --force")
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+        raise UsageError(
+            f"{folder} exists and is no artifact, and --force replaces only artifacts: name "
+            "another with --output, or remove it yourself"
+        )
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """A full disk lies behind the error; closing a half-written file may have hidden it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Removes folders that were made for the artifact and got none, innermost first."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def _replace(folder: Path, building: Path) -> None:
@@ -118,15 +153,21 @@ def seal(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         if path.is_file() and path.name != MANIFEST
     }
     body = {"format": FORMAT, **facts, "files": files}
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    manifest = {**body, "digest": digest}
+    manifest = {**body, "digest": _digest(body)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def damaged(artifact: Artifact) -> list[str]:
     """One sentence for each file that is missing or differs from the manifest."""
     found: list[str] = []
+    body = {name: fact for name, fact in artifact.manifest.items() if name != "digest"}
+    if artifact.manifest.get("digest") != _digest(body):
+        found.append(f"{MANIFEST} differs from its own digest")
     for name, facts in artifact.manifest["files"].items():
         path = artifact.folder / name
         if not path.is_file():

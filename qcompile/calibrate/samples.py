@@ -120,9 +120,7 @@ def _folder(files: Sequence[Path], graph: Graph) -> Iterator[tuple[Array, ...]]:
         yield from _rows({only.name: array}, graph, str(path))
 
 
-def _rows(
-    arrays: Mapping[str, Array], graph: Graph, where: str
-) -> Iterator[tuple[Array, ...]]:
+def _rows(arrays: Mapping[str, Array], graph: Graph, where: str) -> Iterator[tuple[Array, ...]]:
     """The samples stacked in named arrays, checked before the first is drawn."""
     columns = [stacked(arrays, node, where) for node in graph.inputs]
     counts = {len(c) for c in columns}
@@ -175,9 +173,7 @@ def _finite(array: Array, node: Input, where: str) -> Array:
     return array
 
 
-def _checked(
-    source: Iterable[Any], graph: Graph, where: str
-) -> Iterator[tuple[Array, ...]]:
+def _checked(source: Iterable[Any], graph: Graph, where: str) -> Iterator[tuple[Array, ...]]:
     """Samples given one by one: a dict, or an array (or tuple with the array first)."""
     empty = True
     for index, given in enumerate(_drawn(source, where)):
@@ -209,9 +205,7 @@ def _array(value: Any) -> Array:
         raise CalibrationError(f"a sample is no array: {error}") from error
 
 
-def _split(
-    named: Mapping[str, Array], graph: Graph, where: str
-) -> Iterator[tuple[Array, ...]]:
+def _split(named: Mapping[str, Array], graph: Graph, where: str) -> Iterator[tuple[Array, ...]]:
     """One sample of the graph's own shapes, or a batch of them along the first axis."""
     if all(n.name in named and named[n.name].shape == input_shape(n) for n in graph.inputs):
         yield tuple(_finite(_typed(named[n.name], n, where), n, where) for n in graph.inputs)

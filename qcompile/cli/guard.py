@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -49,6 +50,11 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
         case MemoryError():
             text = f"out of memory{f': {error}' if str(error) else ''}: use a machine with more, "
             text, code = text + "or fewer --threads", FAULT
+        case ModuleNotFoundError(name=str() as name) if not name.startswith("qcompile"):
+            text, code = f"this needs the package {name}, which is not installed; see " \
+                "`qcompile doctor`", FAULT  # fmt: skip
+        case OSError(errno=errno.ENOSPC):
+            text, code = f"no room on the disk: {error}; free some and run it again", FAULT
         case _:
             return _bug(error, arguments)
     if "--verbose" in arguments:

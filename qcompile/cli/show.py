@@ -158,11 +158,16 @@ def print_bench(found: Facts) -> None:
     """Medians, spread and ratios."""
     rows = [
         (str(r["threads"]), r["contender"], f"{r['median_ms']:.3f}",
-         f"{r['low_ms']:.3f} to {r['high_ms']:.3f}", f"{r['ratio']:.2f}")
+         f"{r['low_ms']:.3f} to {r['high_ms']:.3f}",
+         "-" if r["ratio"] is None else f"{r['ratio']:.2f}")
         for r in found["results"]
     ]  # fmt: skip
     print(f"{found['device']}, {found['rounds']} alternating rounds, one process each")
-    table(("threads", "contender", "median ms", "rounds", "time / artifact"), rows, right=(0, 2, 4))
+    table(
+        ("threads", "contender", "median ms", "rounds", "its time / artifact's"),
+        rows,
+        right=(0, 2, 4),
+    )
     for remark in found["remarks"]:
         print(remark)
 
@@ -191,9 +196,7 @@ def share(part: int, whole: int) -> str:
     return "99.9 %" if text == "100.0 %" and part < whole else text
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Columns under a head; on a terminal folded to its width, in a pipe one line a row."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
