@@ -200,8 +200,14 @@ def extreme(w: Writer, node: b.Minimum | b.Maximum) -> None:
 
 
 def where(w: Writer, node: b.Where) -> None:
-    """Where."""
-    on_words(w, node, "Where", [w.value(node.condition), word(w, node.a), word(w, node.b)])
+    """Where; i8 and 16 bits in int32, since onnxruntime before 1.31 has no kernel for them."""
+    condition, kind = w.value(node.condition), node.type.elem.storage
+    values = [w.value(node.a), w.value(node.b)]
+    if kind != np.dtype(np.int8) and not narrow(kind):
+        w.op("Where", [condition, *values], out=w.names[node])
+        return
+    wide = [w.cast(value, np.int32) for value in values]
+    w.cast(w.op("Where", [condition, *wide]), kind, out=w.names[node])
 
 
 POINTWISE: dict[type[Node], Handler] = {
