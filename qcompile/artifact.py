@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -56,8 +56,8 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
     """The artifact in a folder. `ArtifactError` when it is none, or of a newer format."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
+        manifest: Any = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"{folder} is no artifact: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
@@ -71,7 +71,7 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
 
 
 @contextmanager
-def written_whole(folder: Path, *, force: bool) -> Iterator[Path]:
+def written_whole(folder: Path, *, force: bool) -> Generator[Path]:
     """A temporary folder that becomes `folder` when the block ends well, and goes when not.
 
     What stood there before is replaced only with `force`, and only by a finished folder.
@@ -102,6 +102,9 @@ def written_whole(folder: Path, *, force: bool) -> Iterator[Path]:
 def require_vacant(folder: Path, *, force: bool) -> None:
     """`UsageError` when something stands there that an artifact may not replace."""
     if not folder.exists():
+        above = next(p for p in Path(os.path.abspath(folder)).parents if p.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise UsageError(f"cannot write in {above}: name another place with --output")
         return
     if not force:
         raise UsageError(f"{folder} exists: name another with --output, or pass --force")

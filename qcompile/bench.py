@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def _race(
 
 
 @contextmanager
-def _worker(contender: Contender, sample: Path, threads: int) -> Iterator[Worker]:
+def _worker(contender: Contender, sample: Path, threads: int) -> Generator[Worker]:
     request = [contender.kind, str(contender.path), str(sample), str(threads)]
     process = subprocess.Popen(
         [sys.executable, "-m", "qcompile.bench_worker", *request],

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]  it has none
 
 from qcompile.artifact import open_artifact
 from qcompile.errors import QcompileError, UsageError

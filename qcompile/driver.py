@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
-from qcompile.errors import NotLegal, UnsupportedOps
+from qcompile.errors import NotLegal, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
@@ -37,7 +39,6 @@ from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
 
 
-@threadpool_limits.wrap(limits=1)
 def compile_model(model: object, options: Options, say: Progress = silent) -> Artifact:
     """Reads, simplifies, calibrates, quantizes, emits, packages and verifies a model.
 
@@ -45,6 +46,12 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
     `summary` is the object that `--json` prints. Array libraries are held to one thread, since
     with another number of them sums of reals may end in other bits; samples run side by side.
     """
+    with threadpool_limits(limits=1):
+        return _compiled(model, options, say)
+
+
+def _compiled(model: object, options: Options, say: Progress) -> Artifact:
+    """The ten steps."""
     start = time.perf_counter()
     place = target(options.target)
     output = output_folder(model, options)
@@ -56,6 +63,7 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
+    require_matches(options.exclude, real)
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say)
     stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
@@ -89,6 +97,20 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
         verified=options.verify, exact=place.exact, seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
+
+
+def require_matches(patterns: Sequence[str], graph: Graph) -> None:
+    """`UsageError` for a pattern that excludes nothing, with names that are near."""
+    named = [node for node in graph.nodes if node.operands]
+    for pattern in patterns:
+        if any(Recipe(exclude=(pattern,)).excludes(node) for node in named):
+            continue
+        near = get_close_matches(pattern, [node.name for node in named if node.name], n=3)
+        hint = f": did you mean {' or '.join(near)}?" if near else ""
+        raise UsageError(
+            f"--exclude {pattern} matches no operation that is left after fusing{hint}; "
+            "--dump-after-each DIR shows them all"
+        )
 
 
 def observers(graph: Graph, options: Options, clock: Time) -> tuple[Observer, ...]:

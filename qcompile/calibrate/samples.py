@@ -95,6 +95,8 @@ def read_npz(path: Path) -> dict[str, Array]:
     """The arrays of an .npz file. `CalibrationError` when it is none."""
     if not path.exists():
         raise CalibrationError(f"no sample file at {path}")
+    if not zipfile.is_zipfile(path):
+        raise CalibrationError(f"{path} is not an .npz file: write one with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Verbs(click.Group):
         """`MODEL --target T` means `compile MODEL --target T`."""
         own = {"--help", "-h", "--version"}
         if args and args[0] not in self.commands and args[0] not in own:
+            _refuse_word(args[0], [*self.commands])
             args.insert(0, "compile")
         return super().parse_args(ctx, args)
 
@@ -58,6 +60,15 @@ class Verbs(click.Group):
             "Exit codes: 0 good, 1 a bug in qcompile, 2 the input's or the user's fault, "
             "3 verification failed."
         )
+
+
+def _refuse_word(word: str, verbs: list[str]) -> None:
+    """`UsageError` for a bare word that is neither a verb nor a file."""
+    if not word.replace("-", "").isalnum() or word.startswith("-") or Path(word).exists():
+        return
+    near = get_close_matches(word, verbs, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"the verbs are {', '.join(verbs)}"
+    raise click.UsageError(f"{word!r} is neither a model nor a verb; {hint}")
 
 
 @click.group(
@@ -141,11 +152,12 @@ def inspect_command(model: str, shapes: tuple[str, ...], as_json: bool) -> None:
 @click.option("--reference", is_flag=True, help="By the interpreter, not by the artifact's code.")
 @threads_option
 @json_option
-def run_command(**given: Any) -> None:
+def run_command(threads: int | None, **given: Any) -> None:
     """Runs an artifact on samples."""
     from qcompile.cli.running import run_artifact
 
-    run_artifact(**{**given, "threads": given["threads"] or default_threads()})
+    see_current_folder()
+    run_artifact(**given, threads=threads or default_threads())
 
 
 @app.command("verify")

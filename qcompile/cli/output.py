@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 
 
 @contextmanager
-def stdout_kept_clean() -> Iterator[None]:
+def stdout_kept_clean() -> Generator[None]:
     """Within the block what Python or a library prints to standard output goes to stderr."""
     kept = _divert()
     try:

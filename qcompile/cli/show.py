@@ -63,9 +63,11 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
 
 
 def _calibration(found: Facts) -> str:
-    used = "" if found["source"] == "data-free" else f", {found['samples']} samples"
-    remark = found.get("remark")
-    return f"{found['source']}{used}" + (f" ({remark})" if remark else "")
+    remark = found.get("remark", "")
+    if found["source"] == "data-free":
+        return f"data-free: {remark.removeprefix('no calibration data: ')}"
+    used = f"{found['source']}, {found['samples']} samples"
+    return f"{used} ({remark})" if remark else used
 
 
 def _coverage(found: Facts) -> str:

@@ -154,12 +154,37 @@ def test_an_option_of_later_work_says_so(qcompile, model, later):
     assert qcompile(*compiling(model, *later)).refused(later[0], "not built yet")
 
 
+def test_an_unknown_verb_suggests_near_ones(qcompile):
+    assert qcompile("verfy", "x").refused("'verfy'", "verify")
+
+
+def test_a_sample_file_of_another_kind_is_no_npz(qcompile, model):
+    assert qcompile(*compiling(model, "--calib", model)).refused("small.onnx", "numpy.savez")
+
+
+def test_a_folder_under_a_file_cannot_be_written(qcompile, model):
+    ended = qcompile(model, "--target", "reference", "-o", model / "out")
+    assert ended.refused("small.onnx", "--output")
+
+
 def test_an_unknown_option_points_to_help(qcompile, model):
     assert qcompile(*compiling(model, "--tagret", "x")).refused("--tagret", "--help")
 
 
 def test_a_missing_target_is_asked_for(qcompile, model):
     assert qcompile(model).refused("--target")
+
+
+def test_an_exclusion_of_nothing_suggests_near_names(qcompile, model):
+    assert qcompile(*compiling(model, "--exclude", "op:LSTM")).refused("op:LSTM", "no operation")
+
+
+def test_a_float_island_is_an_error_under_strict(qcompile, tmp_path):
+    odd = network()
+    odd.graph.node[1].op_type = "Sin"
+    onnx.save(odd, tmp_path / "odd.onnx")
+    ended = qcompile(*compiling(tmp_path / "odd.onnx", "--strict"))
+    assert ended.refused("float islands under --strict", "r: sin")
 
 
 def test_a_folder_that_exists_is_kept(qcompile, model, built):
