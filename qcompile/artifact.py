@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qcompile.errors import ArtifactError, UsageError
 from qcompile.ir.types import Array
@@ -67,7 +67,7 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
         raise ArtifactError(
             f"{path} has format {manifest['format']}, this version reads {FORMAT}: compile again"
         )
-    return Artifact(folder, manifest, threads)
+    return Artifact(folder, cast("dict[str, Any]", manifest), threads)
 
 
 @contextmanager

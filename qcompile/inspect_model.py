@@ -69,8 +69,12 @@ def op_classes(graph: Graph) -> list[OpClass]:
     """By name, those with most multiply-accumulates first."""
     found: dict[tuple[str, str], OpClass] = {}
     counted: set[Node] = set()
+    fixed: set[Node] = set()  # known before the model runs: they fold into their readers' weights
     for node in graph.nodes:
-        if isinstance(node, Input | Const):
+        if isinstance(node, Const) or (node.operands and fixed.issuperset(node.operands)):
+            fixed.add(node)
+            continue
+        if isinstance(node, Input):
             continue
         op = node.title if isinstance(node, Foreign) else node.op
         key = op, form(node)
@@ -79,11 +83,21 @@ def op_classes(graph: Graph) -> list[OpClass]:
         one.macs += macs(node)
         if len(one.places) < 8:
             one.places.append(node.name or node.op)
-        for weight in node.operands:
-            if isinstance(weight, Const) and weight.type.is_float and weight not in counted:
+        for weight in _weights(node, fixed):
+            if weight not in counted:
                 counted.add(weight)
                 one.parameters += _elements(weight)
     return sorted(found.values(), key=lambda c: (-c.macs, -c.count, c.op, c.form))
+
+
+def _weights(node: Node, fixed: set[Node]) -> Iterator[Const]:
+    """The float constants that an operation reads, also through others that are folded."""
+    for operand in node.operands:
+        if isinstance(operand, Const):
+            if operand.type.is_float:
+                yield operand
+        elif operand in fixed:
+            yield from _weights(operand, fixed)
 
 
 def form(node: Node) -> str:

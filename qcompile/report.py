@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -94,14 +94,14 @@ def read_report(folder: Path) -> dict[str, Any]:
     """The facts in an artifact's folder."""
     path = folder / FACTS
     try:
-        facts = json.loads(path.read_text())
+        facts: Any = json.loads(path.read_text())
     except FileNotFoundError:
         raise ArtifactError(f"{folder} has no {FACTS}: compile again") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
-    if not isinstance(facts, dict) or facts.get("format") != 1:
+    if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("format") != 1:
         raise ArtifactError(f"{path} is not a report of this version: compile again")
-    return facts
+    return cast("dict[str, Any]", facts)  # isinstance leaves its types open
 
 
 def render(facts: Mapping[str, Any]) -> str:
@@ -157,14 +157,14 @@ def _ranges(stages: Stages, measured: Measured) -> Iterator[dict[str, Any]]:
             "hi": _short(hi),
             "seen_lo": _short(seen.lo),
             "seen_hi": _short(seen.hi),
-            "clipped": _short(_clipped(seen, lo, hi)),
+            "clipped": _short(_clipped(seen, lo - scale / 2, hi + scale / 2)),
             "channels": int(seen.low.size),
             "histogram": _histogram(seen),
         }
 
 
 def _clipped(seen: Statistics, lo: float, hi: float) -> float:
-    """The share of values outside the chosen range, to the histogram's fineness."""
+    """The share of values beyond the range, to the histogram's fineness."""
     counts, centres = seen.counts.counts, seen.counts.centres
     outside = int(counts[(centres < lo) | (centres > hi)].sum())
     return outside / max(int(counts.sum()) + seen.counts.zeros, 1)

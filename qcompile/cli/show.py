@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 Facts = Mapping[str, Any]
 
@@ -22,9 +22,9 @@ def finite(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case Mapping():
-            return {k: finite(v) for k, v in value.items()}
+            return {k: finite(v) for k, v in cast("Facts", value).items()}
         case list() | tuple():
-            return [finite(v) for v in value]
+            return [finite(v) for v in cast("Sequence[Any]", value)]
         case _:
             return value
 
