@@ -14,12 +14,14 @@ from qcompile.ir.types import I8, U8, Scalar
 class Recipe:
     """Formats of activations and weights, and what stays in float.
 
-    `exclude` holds glob patterns on node names, or `op:Conv`.
+    `exclude` holds glob patterns on node names, or `op:Conv`. `wide_sums`: a sum that only an
+    addition reads stays in 32 bits; engines that fuse Q/DQ pairs want it in 8.
     """
 
     activation: Spec = field(default_factory=lambda: Spec(U8, symmetric=False, method="auto"))
     weight: Scalar = I8
     exclude: tuple[str, ...] = ()
+    wide_sums: bool = True
 
     def excludes(self, node: Node) -> bool:
         """True when a pattern names this node or its operation."""

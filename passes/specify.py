@@ -92,7 +92,7 @@ def _needs(user: Node, value: Node, demand: dict[Node, bool], graph: Graph, reci
 
 def _wide(value: Node, graph: Graph, recipe: Recipe) -> bool:
     """A sum that nothing else reads may stay wide."""
-    if not graph.sole(value):
+    if not recipe.wide_sums or not graph.sole(value):
         return False
     match integer_role(value, recipe):
         case Role.ACCUMULATE | Role.ADD:

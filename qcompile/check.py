@@ -21,7 +21,8 @@ def verify(artifact: Artifact) -> None:
 def _difference(artifact: Artifact, broken: list[str]) -> str | None:
     """What differs on the golden vectors; damage may keep the program from running at all."""
     try:
-        return compare_golden(artifact.runtime, artifact.folder / "golden")
+        tolerance = float(artifact.manifest["tolerance"])
+        return compare_golden(artifact.runtime, artifact.folder / "golden", tolerance=tolerance)
     except Exception as error:
         if not broken:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,16 +52,21 @@ def named_integers(graph: Graph) -> frozenset[Node]:
     return frozenset(node for node in found if times[node.name] == 1)
 
 
-def compare_golden(runtime: Runtime, folder: Path) -> str | None:
-    """None when every output and every layer shown is equal, else the first difference in words."""
+def compare_golden(runtime: Runtime, folder: Path, *, tolerance: float = 0.0) -> str | None:
+    """None when every output and every layer shown is equal, else the first difference in words.
+
+    With a tolerance only outputs count, and they may differ by that much in the Euclidean norm.
+    """
     inputs, wanted = _load(folder / "inputs.npz"), _load(folder / "outputs.npz")
     checks: list[Mapping[str, str]] = json.loads((folder / "layers.json").read_text())
     for index, sums in enumerate(checks):
         sample = {name: column[index] for name, column in inputs.items()}
-        layer = first_layer(runtime, sample, sums)
+        layer = None if tolerance else first_layer(runtime, sample, sums)
         found = runtime.run_raw(sample)
         for name, column in wanted.items():
             difference = first_difference(column[index], found[name])
+            if difference is not None and 0 < relative_error(column[index], found[name]) <= tolerance:
+                continue
             if difference is not None:
                 behind = f"; the first layer that differs is {layer}" if layer else ""
                 return f"golden vector {index}, output {name}{difference}{behind}"
@@ -92,6 +98,15 @@ def first_difference(wanted: Array, found: Array) -> str | None:
         f"{list(place)}: {found[place]}, must be {wanted[place]} "
         f"({count} of {differs.size} elements differ)"
     )
+
+
+def relative_error(wanted: Array, found: Array) -> float:
+    """|found − wanted| / |wanted| in the Euclidean norm; infinite for other shapes."""
+    if wanted.shape != found.shape:
+        return math.inf
+    a, b = wanted.astype(np.float64), found.astype(np.float64)
+    norm = float(np.linalg.norm(a))
+    return float(np.linalg.norm(b - a)) / max(norm, 1e-30)
 
 
 def checksum(value: Array) -> str:

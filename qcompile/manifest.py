@@ -67,6 +67,7 @@ def facts(
             for (name, node), (_, last) in zip(split.outputs, graph.outputs, strict=True)
         ],
         "integer_only": found.integer_only and place.exact,
+        "tolerance": 0.0 if found.integer_only and place.exact else place.tolerance,
         "float_islands": dict(found.islands),
         "sqnr_db": {name: round(db, 3) for name, db in measured.outputs.items()},
         "rounding": "half up: (value * multiplier + 2^(shift-1)) >> shift",

@@ -61,8 +61,8 @@ class Runtime(Protocol):
 class Target(Protocol):
     """A place where integer programs run.
 
-    `exact`: every output equals the interpreter's bit for bit (promised only for graphs without
-    float islands when `floats_close`).
+    `exact`: a program without float islands equals the interpreter bit for bit. Otherwise each
+    output may differ by `tolerance`, the relative error in the Euclidean norm; 0 allows nothing.
     """
 
     @property
@@ -88,6 +88,11 @@ class Target(Protocol):
     @property
     def exact(self) -> bool:
         """Integer parts equal the interpreter bit for bit."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Relative error of an output allowed where reals are computed."""
         ...
 
     def deployed(self, stages: Stages) -> Graph:

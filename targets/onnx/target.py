@@ -29,6 +29,7 @@ class OnnxInteger:
     name: str = "onnx-int"
     summary: str = "ONNX with integer operators only: the same bits in onnxruntime on every CPU"
     exact: bool = True
+    tolerance: float = 0.02
     recipe: Recipe = field(default_factory=Recipe)
     instructions: Mapping[str, str] = field(default_factory=lambda: _NATIVE)
 
@@ -60,7 +61,8 @@ class OnnxQdq:
     name: str = "onnx-qdq"
     summary: str = "ONNX with Q/DQ pairs, for onnxruntime and OpenVINO to fuse; not bit-exact"
     exact: bool = False
-    recipe: Recipe = field(default_factory=Recipe)
+    tolerance: float = 0.1
+    recipe: Recipe = field(default_factory=lambda: Recipe(wide_sums=False))
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "by the engine"})
 
     def deployed(self, stages: Stages) -> Graph:

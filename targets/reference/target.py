@@ -22,6 +22,7 @@ class Reference:
     name: str = "reference"
     summary: str = "the interpreter in numpy: slow, exact, the definition of every model"
     exact: bool = True
+    tolerance: float = 0.0
     recipe: Recipe = field(default_factory=Recipe)
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "native (numpy)"})
 
