@@ -72,7 +72,7 @@ typedef struct {
   uint8_t *const *outputs;
 } qc_frame;
 
-enum { QC_ALWAYS, QC_REAL, QC_RAW };
+enum { QC_BODY, QC_ENTER_REAL, QC_ENTER_RAW, QC_LEAVE_REAL, QC_LEAVE_RAW };
 
 typedef struct {
   void (*run)(const qc_frame *, int32_t, int32_t);
@@ -207,9 +207,10 @@ def _value_table(source: Source, shown: Sequence[int]) -> str:
 
 def _step_table(source: Source, shown: Sequence[int]) -> str:
     lowered = source.lowered
-    phases = ["QC_REAL"] * len(lowered.enter_real) + ["QC_RAW"] * len(lowered.enter_raw)
-    phases += ["QC_ALWAYS"] * len(lowered.body) + ["QC_RAW"] * len(lowered.leave_raw)
-    phases += ["QC_REAL"] * len(lowered.leave_real)
+    phases = ["QC_ENTER_REAL"] * len(lowered.enter_real)
+    phases += ["QC_ENTER_RAW"] * len(lowered.enter_raw) + ["QC_BODY"] * len(lowered.body)
+    phases += ["QC_LEAVE_RAW"] * len(lowered.leave_raw)
+    phases += ["QC_LEAVE_REAL"] * len(lowered.leave_real)
     rows, borders = [], 0
     for i, (step, phase) in enumerate(zip(lowered.steps, phases, strict=True)):
         border = -1

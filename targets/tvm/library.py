@@ -102,17 +102,21 @@ class Library:
             found.append(_described(tensor))
         return tuple(found)
 
-    def run(self, inputs: Sequence[Array], *, raw: bool) -> list[Array]:
-        """One run: integers to integers, or reals to reals."""
-        wanted = self.inputs(raw=raw)
+    def run(
+        self, inputs: Sequence[Array], *, raw_inputs: bool = False, raw_outputs: bool = False
+    ) -> list[Array]:
+        """One run: reals, or the integers that stand for them."""
+        wanted = self.inputs(raw=raw_inputs)
         given = [_matching(a, t) for a, t in zip(inputs, wanted, strict=True)]
-        results = [np.empty(t.shape, t.dtype) for t in self.outputs(raw=raw)]
-        run = self._lib.qc_run if raw else self._lib.qc_run_real
-        self._check(run(self._model, _pointers(given), _pointers(results)))
+        results = [np.empty(t.shape, t.dtype) for t in self.outputs(raw=raw_outputs)]
+        status = self._lib.qc_run_forms(
+            self._model, _pointers(given), _pointers(results), int(raw_inputs), int(raw_outputs)
+        )
+        self._check(status)
         return results
 
-    def trace(self, inputs: Sequence[Array], *, raw: bool) -> list[tuple[str, Array]]:
-        """One run, and the value that each step computed."""
+    def trace(self, inputs: Sequence[Array]) -> list[tuple[str, Array]]:
+        """One run on reals, and the value that each step computed."""
         seen: list[tuple[str, Array]] = []
 
         def note(_: Any, tensor: Any, data: int) -> None:
@@ -124,15 +128,15 @@ class Library:
         function = _TRACE(note)
         self._check(self._lib.qc_set_trace(self._model, function, None))
         try:
-            self.run(inputs, raw=raw)
+            self.run(inputs)
         finally:
             self._lib.qc_set_trace(self._model, None, None)
         return seen
 
-    def times(self, inputs: Sequence[Array], *, raw: bool) -> list[tuple[str, str, int]]:
-        """One run: node, kernel and nanoseconds of each step."""
+    def times(self, inputs: Sequence[Array]) -> list[tuple[str, str, int]]:
+        """One run on reals: node, kernel and nanoseconds of each step."""
         self._lib.qc_set_timing(self._model, 1)
-        self.run(inputs, raw=raw)
+        self.run(inputs)
         self._lib.qc_set_timing(self._model, 0)
         lib = self._lib
         return [

@@ -76,9 +76,12 @@ qc_status qc_input(int32_t index, int32_t raw, qc_tensor *tensor);
 qc_status qc_output(int32_t index, int32_t raw, qc_tensor *tensor);
 
 /* Runs the model once. inputs[i] and outputs[i] point to tensors as qc_input(i) and qc_output(i)
-   describe them: qc_run takes and gives the integers, qc_run_real reals. */
+   describe them: qc_run takes and gives the integers (raw), qc_run_real reals, qc_run_forms what
+   the two flags say. */
 qc_status qc_run(qc_model *model, const void *const *inputs, void *const *outputs);
 qc_status qc_run_real(qc_model *model, const void *const *inputs, void *const *outputs);
+qc_status qc_run_forms(qc_model *model, const void *const *inputs, void *const *outputs,
+                       int32_t raw_inputs, int32_t raw_outputs);
 
 /* Called after each step with the value that it computed. A null function ends tracing. */
 typedef void (*qc_trace)(void *user, const qc_tensor *value, const void *data);

@@ -21,11 +21,16 @@
 #define SPINS_AT_BARRIER 4000
 #define SPINS_BEFORE_SLEEP 20000
 
+/* What holds for one run. Each thread takes its own copy before the first barrier, since the caller
+   may go on and change the model's as soon as the last barrier is passed. */
+typedef struct {
+  int32_t threads, raw_inputs, raw_outputs, tracing, timing;
+} qc_mode;
+
 struct qc_model {
   qc_frame frame;
   void *mapped;
   size_t mapped_bytes;
-  int32_t threads;
   int32_t started;
   pthread_t thread[MAX_THREADS];
   pthread_mutex_t lock;
@@ -33,11 +38,10 @@ struct qc_model {
   _Alignas(64) atomic_int job;
   _Alignas(64) atomic_int arrived;
   _Alignas(64) atomic_int round;
-  int32_t real;
+  qc_mode mode;
   int32_t ending;
   qc_trace trace;
   void *user;
-  int32_t timing;
   int64_t nanoseconds[QC_STEPS + 1];
 };
 
@@ -107,7 +111,7 @@ static void gather(uint8_t *to, const uint8_t *from, const qc_value *v, int32_t 
 }
 
 static void report(qc_model *model, const qc_step *step) {
-  if (step->value < 0 || model->trace == NULL) return;
+  if (step->value < 0) return;
   const qc_value *value = &qc_values[step->value];
   uint8_t *dense = malloc(value->tensor.bytes + 1);
   if (dense == NULL) return;
@@ -132,28 +136,35 @@ static void barrier(qc_model *model, int32_t threads) {
   }
 }
 
-static int skipped(const qc_step *step, int32_t real) {
-  return step->phase == QC_REAL ? !real : step->phase == QC_RAW ? real : 0;
+static int skipped(const qc_step *step, qc_mode mode) {
+  switch (step->phase) {
+    case QC_ENTER_REAL: return mode.raw_inputs;
+    case QC_ENTER_RAW: return !mode.raw_inputs;
+    case QC_LEAVE_REAL: return mode.raw_outputs;
+    case QC_LEAVE_RAW: return !mode.raw_outputs;
+    default: return 0;
+  }
 }
 
 /* What thread `index` does of one run: its share of each step. */
-static void run_share(qc_model *model, int32_t index, int32_t threads) {
+static void run_share(qc_model *model, int32_t index) {
+  const qc_mode mode = model->mode;
   for (int32_t s = 0; s < QC_STEPS; s++) {
     const qc_step *step = &qc_steps[s];
-    if (skipped(step, model->real)) continue;
-    int64_t start = model->timing && index == 0 ? now() : 0;
+    if (skipped(step, mode)) continue;
+    int64_t start = mode.timing && index == 0 ? now() : 0;
     if (index == 0 && step->border >= 0) {
       const qc_border *b = &qc_borders[step->border];
       fill_border(model->frame.arena + b->offset, b, 0);
     }
-    int32_t first = (int32_t)((int64_t)step->tasks * index / threads);
-    int32_t last = (int32_t)((int64_t)step->tasks * (index + 1) / threads);
+    int32_t first = (int32_t)((int64_t)step->tasks * index / mode.threads);
+    int32_t last = (int32_t)((int64_t)step->tasks * (index + 1) / mode.threads);
     if (first < last) step->run(&model->frame, first, last);
-    barrier(model, threads);
-    if (index == 0 && model->timing) model->nanoseconds[s] = now() - start;
-    if (model->trace != NULL) {
+    barrier(model, mode.threads);
+    if (mode.timing && index == 0) model->nanoseconds[s] = now() - start;
+    if (mode.tracing) {
       if (index == 0) report(model, step);
-      barrier(model, threads);
+      barrier(model, mode.threads);
     }
   }
 }
@@ -176,7 +187,7 @@ static void *work(void *argument) {
     }
     seen = atomic_load_explicit(&model->job, memory_order_acquire);
     if (model->ending) return NULL;
-    run_share(model, me.index, model->threads);
+    run_share(model, me.index);
   }
 }
 
@@ -194,7 +205,7 @@ static void stop_threads(qc_model *model) {
   for (int32_t i = 0; i < model->started; i++) pthread_join(model->thread[i], NULL);
   model->started = 0;
   model->ending = 0;
-  model->threads = 1;
+  model->mode.threads = 1;
   atomic_store(&model->job, 0);
 }
 
@@ -202,7 +213,7 @@ EXPORT qc_status qc_set_threads(qc_model *model, int32_t count) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_threads: no model");
   if (count < 1 || count > MAX_THREADS)
     return fail(QC_BAD_ARGUMENT, "%d threads: give 1 to %d", count, MAX_THREADS);
-  if (count == model->threads) return QC_OK;
+  if (count == model->mode.threads) return QC_OK;
   stop_threads(model);
   for (int32_t i = 1; i < count; i++) {
     worker *argument = malloc(sizeof *argument);
@@ -214,7 +225,7 @@ EXPORT qc_status qc_set_threads(qc_model *model, int32_t count) {
     }
     model->started = i;
   }
-  model->threads = count;
+  model->mode.threads = count;
   return QC_OK;
 }
 
@@ -273,7 +284,7 @@ EXPORT qc_status qc_open(const char *path, qc_model **model) {
   qc_model *made = aligned_alloc(64, (sizeof *made + 63) / 64 * 64);
   if (made == NULL) return fail(QC_NO_MEMORY, "no memory for the model's state");
   memset(made, 0, sizeof *made);
-  made->threads = 1;
+  made->mode.threads = 1;
   pthread_mutex_init(&made->lock, NULL);
   pthread_cond_init(&made->wake, NULL);
   status = map_weights(made, path);
@@ -304,7 +315,8 @@ EXPORT void qc_close(qc_model *model) {
 
 /* running */
 
-static qc_status run(qc_model *model, const void *const *inputs, void *const *outputs, int32_t real) {
+EXPORT qc_status qc_run_forms(qc_model *model, const void *const *inputs, void *const *outputs,
+                              int32_t raw_inputs, int32_t raw_outputs) {
   if (model == NULL || inputs == NULL || outputs == NULL)
     return fail(QC_BAD_ARGUMENT, "qc_run: a null pointer");
   for (int32_t i = 0; i < QC_INPUTS; i++)
@@ -313,30 +325,32 @@ static qc_status run(qc_model *model, const void *const *inputs, void *const *ou
     if (outputs[i] == NULL) return fail(QC_BAD_ARGUMENT, "output %d is a null pointer", i);
   model->frame.inputs = (const uint8_t *const *)inputs;
   model->frame.outputs = (uint8_t *const *)outputs;
-  model->real = real;
-  if (model->threads > 1) post_job(model);
-  run_share(model, 0, model->threads);
+  model->mode.raw_inputs = raw_inputs;
+  model->mode.raw_outputs = raw_outputs;
+  if (model->mode.threads > 1) post_job(model);
+  run_share(model, 0);
   return QC_OK;
 }
 
 EXPORT qc_status qc_run(qc_model *model, const void *const *inputs, void *const *outputs) {
-  return run(model, inputs, outputs, 0);
+  return qc_run_forms(model, inputs, outputs, 1, 1);
 }
 
 EXPORT qc_status qc_run_real(qc_model *model, const void *const *inputs, void *const *outputs) {
-  return run(model, inputs, outputs, 1);
+  return qc_run_forms(model, inputs, outputs, 0, 0);
 }
 
 EXPORT qc_status qc_set_trace(qc_model *model, qc_trace function, void *user) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_trace: no model");
   model->trace = function;
+  model->mode.tracing = function != NULL;
   model->user = user;
   return QC_OK;
 }
 
 EXPORT qc_status qc_set_timing(qc_model *model, int32_t on) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_timing: no model");
-  model->timing = on;
+  model->mode.timing = on;
   return QC_OK;
 }
 

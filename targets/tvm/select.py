@@ -89,6 +89,24 @@ def lower(graph: Graph, isa: Isa) -> Lowered:
     )  # fmt: skip
 
 
+def refused(graph: Graph, isa: Isa) -> tuple[str, ...]:
+    """One sentence for each group that has no kernel."""
+    ctx = Lowering(graph, isa)
+    _bind_inputs(ctx, real=True)
+    hints, found = _hints(graph), list[str]()
+    for group in groups(graph):
+        try:
+            _group(ctx, group, hints)
+        except NotLegal as error:
+            found.append(str(error))
+            ctx.allocate(group.head, row_major(tuple(_lengths(group.head))))
+    return tuple(found)
+
+
+def _lengths(node: Node) -> list[int]:
+    return [d if isinstance(d, int) else 1 for d in node.type.shape]
+
+
 def _take(ctx: Lowering) -> tuple[Step_, ...]:
     steps = tuple(ctx.steps)
     ctx.steps.clear()

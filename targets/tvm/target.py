@@ -1,0 +1,107 @@
+"""x86-int8: kernels by TVM, the rest in C; a library that needs nothing but libc."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qcompile.errors import ArtifactError
+from qcompile.ir.graph import Graph
+from qcompile.ir.types import Array
+from qcompile.passes.recipe import Recipe
+from qcompile.targets.base import Arrays, Emitted, Stages
+from qcompile.targets.tvm.build import LIBRARY, build
+from qcompile.targets.tvm.isa import AVX512_VNNI, Isa
+from qcompile.targets.tvm.library import Library
+from qcompile.targets.tvm.select import refused
+
+_NATIVE = {"vpdpbusd u8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
+
+
+@dataclass(frozen=True)
+class NativeTarget:
+    """One instruction set: `model.so`, `weights.bin`, `model.h` and `main.c`."""
+
+    name: str
+    summary: str
+    isa: Isa
+    instructions: Mapping[str, str]
+    exact: bool = True
+    tolerance: float = 0.02
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def deployed(self, stages: Stages) -> Graph:
+        """The integer graph."""
+        return stages.integer
+
+    def refusals(self, graph: Graph) -> Sequence[str]:
+        """Nodes without a kernel."""
+        return refused(graph, self.isa)
+
+    def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
+        """Kernels, runtime and weights."""
+        built = build(graph, self.isa, folder, threads=threads)
+        details = {
+            "isa": self.isa.name,
+            "cpu_features": list(self.isa.features),
+            "steps": len(built.lowered.steps),
+            "kernels": len(set(built.kernels)),
+            "layers": _layers(graph),
+        }
+        return Emitted(built.files, {"native": details}, built.program.size)
+
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> NativeRuntime:
+        """The library, checked against this processor and its weights."""
+        about = manifest.get("native")
+        if about is None:
+            raise ArtifactError(f"{folder}: the manifest has no entry 'native'")
+        library = Library(folder / LIBRARY, folder, threads=threads)
+        return NativeRuntime(library, frozenset(about["layers"]))
+
+
+@dataclass(frozen=True)
+class NativeRuntime:
+    """A runtime over an opened library; `layers` are the names whose values can be compared."""
+
+    library: Library
+    layers: frozenset[str]
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs as reals."""
+        return self._run(inputs, raw=False)
+
+    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs before their dequantize."""
+        return self._run(inputs, raw=True)
+
+    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
+        """The integers that steps wrote to memory, in their order."""
+        for name, value in self.library.trace(self._ordered(inputs)):
+            if name in self.layers:
+                yield name, value
+
+    def _run(self, inputs: Arrays, *, raw: bool) -> dict[str, Array]:
+        values = self.library.run(self._ordered(inputs), raw_outputs=raw)
+        names = (t.name for t in self.library.outputs(raw=raw))
+        return dict(zip(names, values, strict=True))
+
+    def _ordered(self, inputs: Arrays) -> list[Array]:
+        return [inputs[t.name] for t in self.library.inputs(raw=False)]
+
+
+def _layers(graph: Graph) -> list[str]:
+    """Names that stand for one integer value only."""
+    named = [n.name for n in graph.nodes if n.name and n.operands and n.type.is_quantized]
+    times = Counter(named)
+    return [name for name in named if times[name] == 1]
+
+
+X86_INT8 = NativeTarget(
+    name="x86-int8",
+    summary="x86-64 with AVX512-VNNI: a C library of its own, 8-bit, the interpreter's bits",
+    isa=AVX512_VNNI,
+    instructions=_NATIVE,
+)
