@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from qcompile.artifact import Artifact, open_artifact
+from qcompile.artifact import Artifact, damaged, open_artifact
 from qcompile.calibrate.samples import open_samples
 from qcompile.cli.output import stdout_kept_clean
 from qcompile.cli.show import print_json
-from qcompile.errors import ArtifactError, CalibrationError, UsageError
+from qcompile.errors import ArtifactError, CalibrationError, QcompileError, UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import Array, Scalar, TensorType
@@ -33,7 +33,13 @@ def run_artifact(
     """Every sample alone through the program; results stacked as the samples are."""
     with stdout_kept_clean():
         artifact = open_artifact(folder, threads=threads)
-        results = _results(artifact, source, raw=raw, reference=reference)
+        try:
+            results = _results(artifact, source, raw=raw, reference=reference)
+        except QcompileError:
+            raise
+        except Exception as error:
+            _blame_damage(artifact, error)
+            raise
         _write(output, results)
     shapes = {n: {"shape": list(a.shape), "dtype": str(a.dtype)} for n, a in results.items()}
     if as_json:
@@ -42,6 +48,15 @@ def run_artifact(
     for name, found in shapes.items():
         print(f"{name}: {found['dtype']} {found['shape']}")
     print(f"written to {output}")
+
+
+def _blame_damage(artifact: Artifact, error: Exception) -> None:
+    """`ArtifactError` when files differ from the manifest: then the program is not to blame."""
+    broken = damaged(artifact)
+    if broken:
+        raise ArtifactError(
+            f"{artifact.folder} is damaged: {'; '.join(broken)}; copy it again, or compile again"
+        ) from error
 
 
 def _results(artifact: Artifact, source: str, *, raw: bool, reference: bool) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,20 @@ def test_the_report_names_layers_and_ranges(qcompile, built):
 def test_the_report_can_be_rendered_again(qcompile, built):
     qcompile("report", built, "-o", "again.html")
     assert Path("again.html").read_bytes() == (built / "report.html").read_bytes()
+
+
+def test_run_of_a_damaged_artifact_names_the_file(qcompile, built, calib, tmp_path):
+    shutil.copytree(built, tmp_path / "bad")
+    (tmp_path / "bad" / "blobs.bin").write_bytes(b"")
+    ended = qcompile("run", tmp_path / "bad", "--input", calib, "-o", "y.npz")
+    assert ended.refused("blobs.bin")
+
+
+def test_verify_survives_a_program_that_crashes(qcompile, built, tmp_path, monkeypatch):
+    monkeypatch.setattr("qcompile.check.subprocess.run", crashed)
+    ended = qcompile("verify", flipped(built, tmp_path / "bad", "blobs.bin", 0))
+    assert (ended.code, "crashes (signal 11)" in ended.message) == (3, True)
+
+
+def crashed(command: list[str], **options: object) -> subprocess.CompletedProcess:
+    return subprocess.CompletedProcess(command, -11, "", "")

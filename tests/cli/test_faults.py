@@ -215,6 +215,12 @@ def test_a_full_disk_leaves_no_new_folders(qcompile, model, small_files):
     assert ended.refused("no room on the disk")
 
 
+def test_a_full_disk_leaves_no_half_written_results(qcompile, built, calib):
+    with SmallFiles(100):
+        ended = qcompile("run", built, "--input", calib, "-o", "y.npz")
+    assert ended.refused("cannot write y.npz")
+
+
 def test_a_disk_that_fills_up_under_a_zip_is_seen(qcompile, model, monkeypatch):
     def full(*arguments: object) -> None:
         try:
@@ -227,11 +233,14 @@ def test_a_disk_that_fills_up_under_a_zip_is_seen(qcompile, model, monkeypatch):
 
 
 class SmallFiles:
-    """Inside, a file that grows past 2000 bytes fails as on a full disk."""
+    """Inside, a file that grows past `size` bytes fails as on a full disk."""
+
+    def __init__(self, size: int = 2000) -> None:
+        self.size = size
 
     def __enter__(self) -> None:
         self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, self.before[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.before[1]))
 
     def __exit__(self, *failure: object) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
