@@ -7,7 +7,7 @@ already corrected (Nagel et al., arXiv 1906.04721, section 4.2, the empirical fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.calibrate.collect import in_order
+from qcompile.calibrate.side_by_side import side_by_side
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
@@ -76,33 +77,20 @@ class _Pair:
 
 
 def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> dict[Node, Const]:
-    """Walks all samples together; a value is dropped after its last use, a weight loaded once."""
-    env: dict[Node, list[_Pair]] = {
-        node: [_Pair(sample[i], sample[i]) for sample in samples]
-        for i, node in enumerate(graph.inputs)
-    }
-    remaining = {node: len(users) for node, users in graph.users.items()}
     found: dict[Node, Const] = {}
-    for node in graph.nodes:
-        if node not in env:
-            env[node] = _pairs(node, env, threads)
-        if _weighted(node) and isinstance(node, Conv | ConvTranspose | MatMul):
-            shift = _mean_error(node, env[node])
-            found[node] = _shifted(node, shift)
-            spread = _spread(node, shift)
-            env[node] = [_Pair(p.real, p.quantized + spread) for p in env[node]]
-        for operand in dict.fromkeys(node.operands):
-            remaining[operand] -= 1
-            if not remaining[operand]:
-                del env[operand]
+
+    def step(node: Node, operands: Sequence[Sequence[_Pair]]) -> list[_Pair]:
+        pairs = list(in_order(lambda row: _both(node, row), operands, threads=threads))
+        if not (_weighted(node) and isinstance(node, Conv | ConvTranspose | MatMul)):
+            return pairs
+        shift = _mean_error(node, pairs)
+        found[node] = _shifted(node, shift)
+        spread = _spread(node, shift)
+        return [_Pair(p.real, p.quantized + spread) for p in pairs]
+
+    columns = {n: [_Pair(s[i], s[i]) for s in samples] for i, n in enumerate(graph.inputs)}
+    side_by_side(graph, columns, step)
     return found
-
-
-def _pairs(node: Node, env: Mapping[Node, list[_Pair]], threads: int) -> list[_Pair]:
-    """One pair per sample; a single one for what no input reaches."""
-    count = max((len(env[o]) for o in node.operands), default=1)
-    operands = [[env[o][i if len(env[o]) > 1 else 0] for o in node.operands] for i in range(count)]
-    return list(in_order(lambda pairs: _both(node, pairs), operands, threads=threads))
 
 
 def _both(node: Node, operands: Sequence[_Pair]) -> _Pair:

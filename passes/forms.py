@@ -12,7 +12,7 @@ from qcompile.ir.blob import Blob, blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import Requantize, requantize
-from qcompile.ir.ops.pointwise import Relu
+from qcompile.ir.ops.pointwise import Clip, Relu
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_integers
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I32, Array, Scalar
@@ -67,10 +67,20 @@ class Forms:
         """A marked value: requantized when an integer stands behind it, else quantized."""
         form = self._forms.get(node.x)
         if form is None:
-            value: Node = Quantize(self.real(node.x), node.elem, node.unit, name=node.name)
-        else:
-            value = narrowed(form, node.elem, node.unit, node.name)
-        self.put(node, Form(value))
+            form = self._quantized(node)
+        self.put(node, Form(narrowed(form, node.elem, node.unit, node.name)))
+
+    def _quantized(self, node: FakeQuant) -> Form:
+        """The real in integers; bounds on it become bounds of them, since rounding is monotone."""
+        source, lo, hi = node.x, -math.inf, math.inf
+        match source:
+            case Relu(x=x) if x not in self._forms:
+                source, lo = x, 0.0
+            case Clip(x=x) if x not in self._forms:
+                source, lo, hi = x, source.lo, source.hi
+            case _:
+                pass
+        return Form(Quantize(self.real(source), node.elem, node.unit, name=node.name), lo, hi)
 
     def form(self, node: Node) -> Form | None:
         """The integer form, if there is one."""
@@ -98,8 +108,11 @@ class Forms:
         unit = form.integer.type.unit
         if unit is not None and unit.per_tensor and not form.clamped:
             return form.integer
-        greatest = self.bounds.real(form.integer)
-        return widened(form, per_tensor(max(greatest, 1e-30) / WIDE_LIMIT), node.name)
+        return widened(form, per_tensor(wide_step(self.reach(form))), node.name)
+
+    def reach(self, form: Form) -> float:
+        """The greatest magnitude that the value can take, in reals, its bounds applied."""
+        return max(self.bounds.real(form.integer), form.lo, -form.hi)
 
     def real(self, node: Node) -> Node:
         """The value in float: itself, or its integer form dequantized."""
@@ -119,6 +132,11 @@ class Forms:
         return settled
 
 
+def wide_step(greatest: float) -> float:
+    """The finest scale of i32 that holds ±greatest within ±2^30."""
+    return max(greatest, 1e-30) / WIDE_LIMIT
+
+
 def narrowed(form: Form, elem: Scalar, unit: Affine, name: str) -> Node:
     """The form requantized to a narrow element, its bounds fused."""
     lo, hi = integer_bounds(form, elem, unit)
@@ -131,14 +149,8 @@ def narrowed(form: Form, elem: Scalar, unit: Affine, name: str) -> Node:
 def widened(form: Form, unit: Affine, name: str) -> Requantize:
     """The form in i32 of the unit, held to ±2^30."""
     lo, hi = integer_bounds(form, I32, unit)
-    return requantize(
-        form.integer,
-        I32,
-        unit,
-        lo=max(lo, -WIDE_LIMIT),
-        hi=min(hi, WIDE_LIMIT),
-        name=f"{name}.wide",
-    )
+    low, high = (min(max(bound, -WIDE_LIMIT), WIDE_LIMIT) for bound in (lo, hi))
+    return requantize(form.integer, I32, unit, lo=low, hi=high, name=f"{name}.wide")
 
 
 def integer_bounds(form: Form, elem: Scalar, unit: Affine) -> tuple[int, int]:

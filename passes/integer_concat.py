@@ -17,7 +17,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I32
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.passes.fold_constants import promise
-from qcompile.passes.forms import WIDE_LIMIT, Form, Forms
+from qcompile.passes.forms import WIDE_LIMIT, Form, Forms, narrowed, wide_step, widened
 from qcompile.passes.weights import accumulator_bias
 
 SUM_BITS = 19
@@ -37,7 +37,7 @@ def concat_form(node: Concat, forms: Forms) -> bool:
     if same_elem and (all(u == units[0] for u in units) or stays_apart(node, forms)):
         forms.put(node, Form(Concat(tuple(values), node.axis, name=node.name)))
         return True
-    forms.put(node, Form(Concat(_joined(values), node.axis, name=node.name)))
+    forms.put(node, Form(Concat(_joined(values, forms), node.axis, name=node.name)))
     return True
 
 
@@ -49,15 +49,12 @@ def stays_apart(node: Concat, forms: Forms) -> bool:
     )
 
 
-def _joined(values: list[Node]) -> tuple[Node, ...]:
-    """All parts requantized to one unit that holds each of them."""
+def _joined(values: list[Node], forms: Forms) -> tuple[Node, ...]:
+    """All parts requantized to one unit that holds each of them; the finest that does, in i32."""
     elem = values[0].type.elem
     if any(v.type.elem != elem for v in values) or elem.bits > 16:
-        units = [v.type.unit for v in values if v.type.unit is not None]
-        common = per_tensor(max(u.scale[0] for u in units))
-        return tuple(
-            requantize(v, I32, common, lo=-WIDE_LIMIT, hi=WIDE_LIMIT, name=v.name) for v in values
-        )
+        common = per_tensor(max(wide_step(forms.bounds.real(v)) for v in values))
+        return tuple(widened(Form(v), common, v.name) for v in values)
     lows, highs = zip(*(_extent(v) for v in values), strict=True)
     lo, hi = min(lows), max(highs)
     scale = float(np.float32((hi - lo) / (elem.hi - elem.lo)))
@@ -67,11 +64,16 @@ def _joined(values: list[Node]) -> tuple[Node, ...]:
 
 
 def _rescaled(value: Node, unit: Affine) -> Node:
-    """To another unit; a value that was just requantized goes there in one step."""
+    """To another unit; a value that was just requantized goes there in one step.
+
+    The bounds go with it, those of the element too: a ReLU may be nothing but saturation at 0.
+    """
     elem = value.type.elem
-    if isinstance(value, Requantize) and (value.lo, value.hi) == (elem.lo, elem.hi):
-        return requantize(value.x, elem, unit, name=value.name)
-    return requantize(value, elem, unit, name=value.name)
+    if not isinstance(value, Requantize):
+        return requantize(value, elem, unit, name=value.name)
+    zero, scale = value.unit.zero_point[0], value.unit.scale[0]
+    form = Form(value.x, (value.lo - zero) * scale, (value.hi - zero) * scale)
+    return narrowed(form, elem, unit, value.name)
 
 
 def _extent(value: Node) -> tuple[float, float]:

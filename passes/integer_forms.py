@@ -23,26 +23,23 @@ from qcompile.passes.integer_concat import concat_form, split_contraction
 from qcompile.passes.roles import Role, activations, role
 from qcompile.passes.weights import accumulator_bias
 
+SOFTMAX_STEP = 32768.0  # one step of a coarser scale decides alone; its multiplier has no room
 SUM_BITS = 19  # a sum's unit is 2^-19 of the coarsest operand's step: 2^11 steps of headroom
 
 
 def integer_form(node: Node, forms: Forms) -> bool:
     """Puts the node's integer form; False when it must stay float."""
     match role(node):
-        case Role.ACCUMULATE if isinstance(node, Mul):
-            return _multiply(node, forms)
         case Role.ACCUMULATE:
-            return _accumulate(node, forms)
+            return _multiply(node, forms) if isinstance(node, Mul) else _accumulate(node, forms)
         case Role.ADD if isinstance(node, Add | Sub):
             return _add(node, forms)
         case Role.CLAMP if isinstance(node, Relu | Clip):
             return _clamp(node, forms)
         case Role.TABLE:
             return _table(node, forms)
-        case Role.MOVE if isinstance(node, Concat):
-            return concat_form(node, forms)
         case Role.MOVE:
-            return _move(node, forms)
+            return concat_form(node, forms) if isinstance(node, Concat) else _move(node, forms)
         case Role.ORDER:
             return _order(node, forms)
         case _:
@@ -136,12 +133,12 @@ def _sum_unit(node: Add | Sub, forms: Forms) -> Affine | None:
     found = [forms.form(o) for o in (node.a, node.b) if not isinstance(o, Const)]
     if not found or any(f is None for f in found):
         return None
-    integers = [f.integer for f in found if f is not None]
     target = _behind(node, forms)
     if target is None:
-        reach = sum(forms.bounds.real(i) for i in integers)
+        reach = sum(forms.reach(f) for f in found if f is not None)
         reach += sum(float(np.abs(o.array).max()) for o in (node.a, node.b) if isinstance(o, Const))
         return per_tensor(max(reach, 1e-30) / WIDE_LIMIT)
+    integers = [f.integer for f in found if f is not None]
     narrow = [i.type.unit.scale[0] for i in integers if i.type.elem.bits <= 8 and i.type.unit]
     ratio = max([1.0, *(s / target for s in narrow)])
     return per_tensor(target * 2.0 ** (math.ceil(math.log2(ratio)) - SUM_BITS))
@@ -215,6 +212,9 @@ def _order(node: Node, forms: Forms) -> bool:
     (x,) = activations(node)
     source = forms.even(x)
     if source is None:
+        return False
+    unit = source.type.unit
+    if isinstance(node, Softmax) and unit is not None and unit.scale[0] > SOFTMAX_STEP:
         return False
     if isinstance(node, Softmax):
         forms.put(node, Form(softmax_integer(source, node.axis, name=node.name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 from qcompile.ir.dims import is_static
@@ -44,20 +45,35 @@ _TABLES = (
     p.Sigmoid, p.Silu, p.Tanh, p.Gelu, p.GeluTanh, p.Softplus, p.Softsign, p.Mish, p.Abs, p.Neg,
 )  # fmt: skip
 _MOVES = (Reshape, Transpose, Concat, Slice, MaxPool, ResizeNearest, Expand, ReduceMax, ReduceMin)
+_ALWAYS: Mapping[type[Node], Role] = {
+    Input: Role.SOURCE,
+    Const: Role.SOURCE,
+    AveragePool: Role.ACCUMULATE,
+    ReduceMean: Role.ACCUMULATE,
+    ReduceSum: Role.ACCUMULATE,
+    p.Relu: Role.CLAMP,
+    p.Clip: Role.CLAMP,
+    ArgMax: Role.ORDER,
+    ArgMin: Role.ORDER,
+    Softmax: Role.ORDER,
+    **dict.fromkeys(_TABLES, Role.TABLE),
+    **dict.fromkeys(_MOVES, Role.MOVE),
+}
 
 
 def role(node: Node) -> Role:
     """The integer role of a float operation."""
+    if not (node.type.is_float or isinstance(node, Input | Const | ArgMax | ArgMin)):
+        return Role.FLOAT
+    return _ALWAYS[type(node)] if type(node) in _ALWAYS else _by_operands(node)
+
+
+def _by_operands(node: Node) -> Role:
+    """The role of an operation that depends on which of its operands are constants."""
     match node:
-        case Input() | Const():
-            return Role.SOURCE
-        case _ if not node.type.is_float and not isinstance(node, ArgMax | ArgMin):
-            return Role.FLOAT
         case Conv(w=w) | ConvTranspose(w=w) if _constant(w) and _optional_constant(node.bias):
             return Role.ACCUMULATE
         case MatMul(bias=bias) if _optional_constant(bias):
-            return Role.ACCUMULATE
-        case AveragePool() | ReduceMean() | ReduceSum():
             return Role.ACCUMULATE
         case ResizeLinear(low=low) if len(low) <= 2:
             return Role.ACCUMULATE
@@ -65,19 +81,9 @@ def role(node: Node) -> Role:
             return Role.TABLE if _scalar(node.b) else Role.ADD
         case Mul():
             return Role.TABLE if _scalar(node.b) else Role.ACCUMULATE
-        case p.Relu() | p.Clip():
-            return Role.CLAMP
-        case Pad(mode="constant", value=value) if value != 0:
-            return Role.FLOAT
+        case Pad(mode=mode, value=value) if mode != "constant" or value == 0:
+            return Role.MOVE
         case Gather(indices=Const()):
-            return Role.MOVE
-        case ArgMax() | ArgMin() | Softmax():
-            return Role.ORDER
-        case Pad():
-            return Role.MOVE
-        case _ if isinstance(node, _TABLES):
-            return Role.TABLE
-        case _ if isinstance(node, _MOVES):
             return Role.MOVE
         case _:
             return Role.FLOAT

@@ -40,8 +40,8 @@ class Evidence:
     count: int
     remark: str
     statistics: list[Statistics] = field(repr=False)
-    held_back: list[Sample] = field(repr=False)
-    used: list[Sample] = field(repr=False)
+    held_back: Sequence[Sample] = field(repr=False)
+    used: Sequence[Sample] = field(repr=False)
     twin: Graph | None = field(default=None, repr=False)
     threads: int = 1
 

@@ -65,11 +65,10 @@ def compare_golden(runtime: Runtime, folder: Path, *, tolerance: float = 0.0) ->
         found = runtime.run_raw(sample)
         for name, column in wanted.items():
             difference = first_difference(column[index], found[name])
-            if difference is not None and 0 < relative_error(column[index], found[name]) <= tolerance:
+            if difference is None or relative_error(column[index], found[name]) < tolerance:
                 continue
-            if difference is not None:
-                behind = f"; the first layer that differs is {layer}" if layer else ""
-                return f"golden vector {index}, output {name}{difference}{behind}"
+            behind = f"; the first layer that differs is {layer}" if layer else ""
+            return f"golden vector {index}, output {name}{difference}{behind}"
         if layer is not None:
             return f"golden vector {index}: layer {layer} differs, the outputs do not"
     return None

@@ -16,7 +16,7 @@ def load(model: object, *, shapes: Shapes | None = None) -> Graph:
 
     `shapes` binds open dimensions by input name. `ReadError` says what is wrong and what to do.
     """
-    bound = {} if shapes is None else shapes
+    bound: Shapes = {} if shapes is None else shapes
     match model:
         case Graph():
             return model
@@ -25,7 +25,7 @@ def load(model: object, *, shapes: Shapes | None = None) -> Graph:
         case _:
             from qcompile.frontends.torch_export import read_torch
 
-            return read_torch(model, shapes=bound)
+            return read_torch(model, shapes=bound)  # pyright: ignore[reportArgumentType] - it checks
 
 
 def _from_text(text: str, shapes: Shapes) -> Graph:

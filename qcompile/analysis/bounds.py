@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,9 @@ from qcompile.ir.ops.integer import PROBABILITY_BITS, Lut, Requantize, SoftmaxIn
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Relu
 from qcompile.ir.ops.pool import AveragePool
-from qcompile.ir.ops.quant import Quantize
 from qcompile.ir.ops.reduce import ReduceMean, ReduceSum
 from qcompile.ir.ops.resize import FRACTION_BITS, ResizeLinear
 from qcompile.ir.ops.source import Const
-from qcompile.ir.types import TensorType
 from qcompile.numerics.rounding import shift_half_up
 
 Interval = tuple[int, int]
@@ -52,10 +51,10 @@ class Bounds:
         return max(-lo, hi, 0)
 
     def real(self, node: Node) -> float:
-        """The greatest magnitude in reals."""
+        """The greatest magnitude in reals; one step for what is nothing but zero."""
         unit = node.type.unit
         assert unit is not None
-        return self.magnitude(node) * max(unit.scale)
+        return max(self.magnitude(node), 1) * max(unit.scale)
 
     def _derive(self, node: Node) -> Interval:
         match node:
@@ -63,56 +62,58 @@ class Bounds:
                 return _extent(np.asarray(node.array))
             case Requantize(lo=lo, hi=hi):
                 return self._requantized(node, lo, hi)
-            case Lut(table=table):
-                return self.of(table)
-            case SoftmaxInteger():
-                return 0, 1 << PROBABILITY_BITS
-            case Quantize():
-                return node.elem.lo, node.elem.hi
             case Conv(x=x, w=w, bias=bias) | ConvTranspose(x=x, w=w, bias=bias):
                 axis = 0 if isinstance(node, Conv) else 1
                 return self._contraction(node, x, w, bias, axis)
             case MatMul(a=a, b=b, bias=bias):
                 return self._product(a, b, bias, node)
-            case Relu(x=x):
-                lo, hi = self.of(x)
-                zero = x.type.unit.zero_point[0] if x.type.unit else 0
-                return max(lo, zero), max(hi, zero)
-            case _:
+            case Add() | Sub() | Mul():
                 return self._arithmetic(node)
+            case AveragePool() | ReduceSum() | ReduceMean() | ResizeLinear():
+                return self._summed(node)
+            case _:
+                return self._moved(node)
 
-    def _arithmetic(self, node: Node) -> Interval:
+    def _arithmetic(self, node: Add | Sub | Mul) -> Interval:
+        (al, ah), (bl, bh) = self.of(node.a), self.of(node.b)
         match node:
-            case Add(a=a, b=b):
-                (al, ah), (bl, bh) = self.of(a), self.of(b)
+            case Add():
                 return al + bl, ah + bh
-            case Sub(a=a, b=b):
-                (al, ah), (bl, bh) = self.of(a), self.of(b)
+            case Sub():
                 return al - bh, ah - bl
-            case Mul(a=a, b=b):
-                ends = [p * q for p in self.centred(a) for q in self.centred(b)]
+            case _:
+                ends = [p * q for p in self.centred(node.a) for q in self.centred(node.b)]
                 return min(ends), max(ends)
-            case AveragePool(x=x):
-                parts = node.common_multiple(_static(x.type))
-                return self._times(x, parts)
-            case ReduceSum(x=x, axes=axes) | ReduceMean(x=x, axes=axes):
-                shape = x.type.shape
-                return self._times(x, int(np.prod([shape[a] for a in axes])))
-            case ResizeLinear(x=x, low=low):
-                return self._times(x, 1 << (FRACTION_BITS * len(low)))
+
+    def _summed(self, node: AveragePool | ReduceSum | ReduceMean | ResizeLinear) -> Interval:
+        lengths = [d for d in node.x.type.shape if isinstance(d, int)]
+        match node:
+            case AveragePool():
+                factor = node.common_multiple(tuple(lengths[2:]))
+            case ResizeLinear(low=low):
+                factor = 1 << (FRACTION_BITS * len(low))
+            case _:
+                factor = prod(lengths[axis] for axis in node.axes)
+        lo, hi = self.centred(node.x)
+        return min(lo, 0) * factor, max(hi, 0) * factor
+
+    def _moved(self, node: Node) -> Interval:
+        """Moves give what they take, or the zero point that fills a border."""
+        match node:
+            case SoftmaxInteger():
+                return 0, 1 << PROBABILITY_BITS
+            case Lut(table=table):
+                return self.of(table)
+            case Relu(x=x) if x.type.unit is not None:
+                lo, hi = self.of(x)
+                zero = x.type.unit.zero_point[0]
+                return max(lo, zero), max(hi, zero)
             case _ if node.type.unit is not None and node.operands:
                 found = [self.of(o) for o in node.operands if o.type.unit is not None]
-                zero = node.type.unit.zero_point
-                return (
-                    min([lo for lo, _ in found] + list(zero)),
-                    max([hi for _, hi in found] + list(zero)),
-                )
+                ends = [e for interval in found for e in interval] + list(node.type.unit.zero_point)
+                return (min(ends), max(ends)) if found else (node.type.elem.lo, node.type.elem.hi)
             case _:
                 return node.type.elem.lo, node.type.elem.hi
-
-    def _times(self, x: Node, factor: int) -> Interval:
-        lo, hi = self.centred(x)
-        return min(lo, 0) * factor, max(hi, 0) * factor
 
     def _requantized(self, node: Requantize, lo: int, hi: int) -> Interval:
         ends = np.array(self.centred(node.x), object)
@@ -163,7 +164,3 @@ def _with_bias(low: NDArray[Any], high: NDArray[Any], bias: Node | None) -> Inte
 
 def _extent(values: NDArray[Any]) -> Interval:
     return (0, 0) if values.size == 0 else (int(values.min()), int(values.max()))
-
-
-def _static(kind: TensorType) -> tuple[int, ...]:
-    return tuple(d for d in kind.shape[2:] if isinstance(d, int))

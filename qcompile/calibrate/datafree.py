@@ -1,4 +1,4 @@
-"""Calibration without data: noise inputs, and a twin whose batchnorms see what they were trained on.
+"""Calibration without data: noise, and a twin whose batchnorms see what they were trained on.
 
 A trained batchnorm remembers mean and variance of its input on real data. On noise its input has
 others, so every range behind it would be wrong. The twin is the same network with each batchnorm's
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qcompile.calibrate.collect import in_order
+from qcompile.calibrate.side_by_side import side_by_side
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.norm import BatchNorm
@@ -33,9 +34,9 @@ def noise(graph: Graph, *, seed: int, count: int = SAMPLES) -> list[Sample]:
     Integer inputs are drawn from 0…99, truth values evenly.
     """
     rng = np.random.default_rng(seed)
+    kinds = [(input_shape(node), node.type.elem.storage) for node in graph.inputs]
     return [
-        tuple(_guess(input_shape(node), node.type.elem.storage, rng, index) for node in graph.inputs)
-        for index in range(count)
+        tuple(_guess(shape, dtype, rng, index) for shape, dtype in kinds) for index in range(count)
     ]
 
 
@@ -63,35 +64,24 @@ def has_statistics(graph: Graph) -> bool:
 def matched_twin(graph: Graph, samples: Sequence[Sample], *, threads: int) -> Graph:
     """The graph with the statistics of every batchnorm measured on these samples.
 
-    All samples go through together, node by node, since a batchnorm's own output depends on what
-    was measured for it. A channel that does not vary keeps the variance it was trained with.
+    All samples go through together, since a batchnorm's own output depends on what was measured
+    for it. A channel that does not vary keeps the variance it was trained with.
     """
-    env: list[dict[Node, Array]] = [dict(zip(graph.inputs, s, strict=True)) for s in samples]
     measured: dict[Node, BatchNorm] = {}
-    remaining = {node: len(users) for node, users in graph.users.items()}
-    for node in graph.nodes:
-        if node in graph.inputs:
-            continue
+
+    def step(node: Node, operands: Sequence[Sequence[Array]]) -> list[Array]:
         actual = node
         if isinstance(node, BatchNorm) and isinstance(node.var, Const):
-            actual = measured[node] = _measured(node, [e[node.x] for e in env])
-        operands = [[e[o] for o in node.operands] for e in env]
-        if actual is not node:
+            actual = measured[node] = _measured(node, [x for x, *_ in operands])
             fixed = [o.array for o in actual.operands[1:] if isinstance(o, Const)]
-            operands = [[first, *fixed] for first, *_ in operands]
-        values = in_order(lambda xs, a=actual: a.evaluate(*xs), operands, threads=threads)
-        for e, value in zip(env, values, strict=True):
-            e[node] = value
-        for operand in dict.fromkeys(node.operands):
-            remaining[operand] -= 1
-            if not remaining[operand]:
-                for e in env:
-                    del e[operand]
+            operands = [[x, *fixed] for x, *_ in operands]
+        return list(in_order(lambda xs: actual.evaluate(*xs), operands, threads=threads))
 
     def swap(node: Node, site: Site) -> Node | None:
         found = measured.get(site.was(node))
         return None if found is None else found.replace(x=node.operands[0])
 
+    side_by_side(graph, {n: [s[i] for s in samples] for i, n in enumerate(graph.inputs)}, step)
     return rewrite(graph, swap)
 
 

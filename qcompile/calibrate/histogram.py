@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 8192  # over [−2^exponent, 2^exponent)
+LEAST_EXPONENT = -100  # of what is not zero: bins per unit stay a float32 number
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Histogram:
     zeros: int
 
     @property
-    def centres(self) -> NDArray[np.float64]:
+    def centres(self) -> NDArray[Any]:
         """The middle of each bin."""
         width = math.ldexp(2.0, self.exponent) / BINS
         return (np.arange(BINS) - BINS // 2 + 0.5) * width
@@ -43,10 +44,10 @@ class Histogram:
 
 def histogram(values: NDArray[Any], largest: float) -> Histogram:
     """The histogram of one array, `largest` being its greatest magnitude."""
-    exponent = math.frexp(largest)[1] if largest > 0 else -126
-    flat = values.reshape(-1)
-    scale = math.ldexp(BINS / 2, -exponent)
-    places = np.floor(flat * flat.dtype.type(scale)).astype(np.int32) + BINS // 2
+    exponent = max(math.frexp(largest)[1], LEAST_EXPONENT) if largest > 0 else LEAST_EXPONENT
+    flat = values.reshape(-1).astype(np.float32, copy=False)  # narrower floats hold no such scale
+    scale = np.float32(math.ldexp(BINS / 2, -exponent))
+    places = np.floor(flat * scale).astype(np.int32) + BINS // 2
     counts = np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
     zeros = int(flat.size - np.count_nonzero(flat))
     counts[BINS // 2] -= zeros

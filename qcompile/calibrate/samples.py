@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -42,22 +42,23 @@ class Samples:
         return self.draw()
 
 
-def open_samples(source: object, graph: Graph) -> Samples:
+def open_samples(source: Any, graph: Graph) -> Samples:
     """The samples behind a path, `package.module:callable`, reader, loader or iterable."""
     match source:
         case str() | Path():
             return _from_text(str(source), graph)
         case Mapping():
-            arrays = {str(k): np.asarray(v) for k, v in source.items()}
+            arrays = _arrays(cast(Mapping[str, Any], source))
             return Samples("arrays", lambda: _rows(arrays, graph, "arrays"))
         case Reader():
             kept = list(_read(source))
             return Samples("reader", lambda: _checked(kept, graph, "reader"))
         case Iterator():
-            kept = list(source)
+            kept = list(cast(Iterator[Any], source))
             return Samples("iterator", lambda: _checked(kept, graph, "iterator"))
         case Iterable():
-            return Samples("iterable", lambda: _checked(source, graph, "iterable"))
+            items = cast(Iterable[Any], source)
+            return Samples("iterable", lambda: _checked(items, graph, "iterable"))
         case _ if callable(source):
             return Samples("callable", lambda: _checked(_called(source), graph, "callable"))
         case _:
@@ -190,13 +191,17 @@ def _checked(source: Iterable[Any], graph: Graph, where: str) -> Iterator[tuple[
 
 def _named(given: Any, graph: Graph, where: str) -> dict[str, Array]:
     if isinstance(given, Mapping):
-        return {str(name): _array(value) for name, value in given.items()}
-    several = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
-    first = given[0] if several else given
+        return _arrays(cast(Mapping[str, Any], given))
+    several = isinstance(given, tuple | list) and len(cast(list[Any], given)) > 0
+    first = cast(list[Any], given)[0] if several else given
     if len(graph.inputs) != 1:
         names = ", ".join(i.name for i in graph.inputs)
         raise CalibrationError(f"{where}: give a dict with arrays for {names}")
     return {graph.inputs[0].name: _array(first)}
+
+
+def _arrays(named: Mapping[str, Any]) -> dict[str, Array]:
+    return {str(name): _array(value) for name, value in named.items()}
 
 
 def _array(value: Any) -> Array:

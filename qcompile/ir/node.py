@@ -102,7 +102,7 @@ def _holds_nodes(value: object) -> bool:
     match value:
         case Node():
             return True
-        case (Node(), *_):
+        case (Node(), *_):  # pyright: ignore[reportUnknownVariableType] - only the head matters
             return True
         case _:
             return False

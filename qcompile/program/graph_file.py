@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +50,9 @@ def read_graph(folder: Path) -> Graph:
         raise ArtifactError(f"{folder}: cannot read its graph: {error}") from error
 
 
-def _blob(path: Path, entry: dict[str, object]) -> Blob:
-    shape, offset, dtype = entry["shape"], entry["offset"], entry["dtype"]
-    if not isinstance(shape, list) or not isinstance(offset, int):
-        raise ValueError(f"{path}: malformed index entry {entry}")
-    kind = np.dtype(str(dtype))
-    lengths = tuple(int(d) for d in shape)
+def _blob(path: Path, entry: dict[str, Any]) -> Blob:
+    kind, offset = np.dtype(str(entry["dtype"])), int(entry["offset"])
+    lengths = tuple(int(d) for d in entry["shape"])
     end = offset + int(np.prod(lengths, dtype=np.int64)) * kind.itemsize
     if offset < 0 or end > path.stat().st_size:
         raise ValueError(f"{path} is too short: it must hold {end} bytes")

@@ -16,7 +16,6 @@ from qcompile.ir.node import Node, op
 from qcompile.ir.types import F32, U8, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 
-
 PIECE = 1 << 21
 
 
@@ -116,9 +115,7 @@ def to_reals(q: Array, unit: Affine) -> NDArray[Any]:
     return result
 
 
-def _to_integers(
-    x: Array, elem: Scalar, scales: NDArray[Any], zeros: NDArray[Any]
-) -> NDArray[Any]:
+def _to_integers(x: Array, elem: Scalar, scales: NDArray[Any], zeros: NDArray[Any]) -> NDArray[Any]:
     steps = x.astype(np.float32, copy=False) / scales
     bound = float(1 << 25)
     whole = np.nan_to_num(np.rint(steps), nan=0.0, posinf=bound, neginf=-bound)

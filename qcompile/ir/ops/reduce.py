@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from qcompile.ir.dims import Dim, Shape
 from qcompile.ir.node import Node, op
@@ -148,7 +147,9 @@ class ReduceLogSumExp(Reduction):
     """log Σ e^x."""
 
     def apply(self, x: Values) -> Values:
-        return special.logsumexp(x, axis=self.axes, keepdims=self.keepdims)
+        peak = x.max(self.axes, keepdims=True)
+        total = np.log(np.exp(x - peak).sum(self.axes, keepdims=True)) + peak
+        return total if self.keepdims else np.squeeze(total, self.axes)
 
 
 @op
@@ -210,7 +211,8 @@ class Softmax(Node):
 
     def evaluate(self, *operands: Array) -> Array:
         x: Values = operands[0]
-        return special.softmax(x, axis=self.axis).astype(x.dtype, copy=False)
+        powers = np.exp(x - x.max(self.axis, keepdims=True))
+        return (powers / powers.sum(self.axis, keepdims=True)).astype(x.dtype, copy=False)
 
 
 @op
@@ -228,4 +230,5 @@ class LogSoftmax(Node):
 
     def evaluate(self, *operands: Array) -> Array:
         x: Values = operands[0]
-        return special.log_softmax(x, axis=self.axis).astype(x.dtype, copy=False)
+        below = x - x.max(self.axis, keepdims=True)
+        return (below - np.log(np.exp(below).sum(self.axis, keepdims=True))).astype(x.dtype)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.ir.dims import Dim, Shape, Symbol, broadcast, is_static, size, static
+from qcompile.ir.dims import Dim, Shape, Symbol, bind, broadcast, is_static, size, static
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import I64, Array, TensorType
 from qcompile.ir.unit import Affine
@@ -34,10 +34,11 @@ class Reshape(Node):
         return TensorType(self.shape, x.elem, x.unit)
 
     def evaluate(self, *operands: Array) -> Array:
-        open_axes = [i for i, d in enumerate(self.shape) if isinstance(d, Symbol)]
-        if len(open_axes) > 1:
+        lengths = zip(self.x.type.shape, operands[0].shape, strict=True)
+        shape = bind(self.shape, {d.name: n for d, n in lengths if isinstance(d, Symbol)})
+        if sum(isinstance(d, Symbol) for d in shape) > 1:
             raise ValueError(f"{self}: several open dimensions; bind them first")
-        return operands[0].reshape(tuple(d if isinstance(d, int) else -1 for d in self.shape))
+        return operands[0].reshape(tuple(d if isinstance(d, int) else -1 for d in shape))
 
 
 @op
