@@ -75,8 +75,16 @@ class OrtRunner:
             x.data.digest if isinstance(x, Const) and _is_small(x) else str(x.type) for x in node.xs
         )
         if key not in self._sessions:
-            self._sessions[key] = open_session(one_node_model(node), node.title)
+            self._sessions[key] = _session(node)
         return self._sessions[key]
+
+
+def _session(node: Foreign) -> onnxruntime.InferenceSession:
+    """With the lengths that are known; some operators (If) are taken only without."""
+    try:
+        return open_session(one_node_model(node), node.title)
+    except BadModel:
+        return open_session(one_node_model(node, lengths=False), node.title)
 
 
 def _is_small(node: Node) -> bool:
@@ -84,7 +92,7 @@ def _is_small(node: Node) -> bool:
     return isinstance(node, Const) and node.data.nbytes <= _SMALL
 
 
-def one_node_model(node: Foreign) -> onnx.ModelProto:
+def one_node_model(node: Foreign, *, lengths: bool = True) -> onnx.ModelProto:
     """The operator alone, between casts from and to the formats that numpy can carry."""
     inputs: list[onnx.ValueInfoProto] = []
     tensors: list[onnx.TensorProto] = []
@@ -98,7 +106,7 @@ def one_node_model(node: Foreign) -> onnx.ModelProto:
             if plain:
                 continue
         else:
-            shape = [d if isinstance(d, int) else None for d in x.type.shape]
+            shape = [d if lengths and isinstance(d, int) else None for d in x.type.shape]
             inputs.append(helper.make_tensor_value_info(f"in.{i}", _code(carrier), shape))
         body.append(_passed(f"in.{i}", name, x.type.elem))
     body.append(onnx.NodeProto.FromString(node.payload))

@@ -38,7 +38,10 @@ def graph_of(
 ) -> Graph:
     """The model's graph; external data is looked for in `folder`. The model must stay as it is."""
     with contradictions("the model"):
-        return _graph(model, shapes, folder, name)
+        try:
+            return _graph(model, shapes, folder, name)
+        except BadModel as error:
+            raise BadModel(f"{error}{_remedy(model, shapes)}") from error
 
 
 def _graph(
@@ -50,14 +53,31 @@ def _graph(
     opsets = _opsets(model)
     graph = inlined(model).graph
     stored = stored_tensors(graph)
-    inputs = graph_inputs([v for v in graph.input if v.name not in stored], shapes)
-    reader = Reader(opsets, folder)
+    inputs, binding = graph_inputs([v for v in graph.input if v.name not in stored], shapes)
+    reader = Reader(opsets, folder, binding)
     reader.values.update((node.name, node) for node in inputs)
     if len(reader.values) != len(inputs):
         raise BadModel(f"two inputs share a name: {', '.join(n.name for n in inputs)}")
     names = [value.name for value in graph.output]
     results = reader.read(graph, names)
     return Graph(name or graph.name or "model", inputs, tuple(zip(names, results, strict=True)))
+
+
+def _remedy(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Open lengths may be the reason why a shape is not known."""
+    stored = stored_tensors(model.graph).keys()
+    opens = [
+        _shown(v)
+        for v in model.graph.input
+        if v.name not in stored and v.name not in shapes
+        if not all(d.dim_value for d in v.type.tensor_type.shape.dim)
+    ]
+    return f"; open lengths may be why: bind {', '.join(opens)} with --input-shape" if opens else ""
+
+
+def _shown(value: onnx.ValueInfoProto) -> str:
+    dims = value.type.tensor_type.shape.dim
+    return f"{value.name} [{', '.join(d.dim_param or str(d.dim_value or '?') for d in dims)}]"
 
 
 def _opsets(model: onnx.ModelProto) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ _CONTRADICTIONS = (
 
 
 @contextmanager
-def contradictions(where: object) -> Iterator[None]:
+def contradictions(where: object) -> Generator[None]:
     """What a malformed model makes of otherwise sound code becomes `BadModel` at `where`."""
     try:
         yield
@@ -44,7 +44,14 @@ def contradictions(where: object) -> Iterator[None]:
 
 
 class Opaque(Exception):
-    """No op of the IR expresses this form of the operator; the node stays foreign."""
+    """No op of the IR expresses this form of the operator; the node stays foreign.
+
+    `type` is that of its result where the translator knows better than ONNX's shape inference.
+    """
+
+    def __init__(self, reason: str, type_: TensorType | None = None) -> None:
+        super().__init__(reason)
+        self.type = type_
 
 
 @dataclass(frozen=True, eq=False)

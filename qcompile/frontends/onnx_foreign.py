@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +21,7 @@ from qcompile.execute.foreign import (
 from qcompile.frontends.onnx_call import Call
 from qcompile.frontends.onnx_known import SMALL
 from qcompile.frontends.onnx_tensor import CODES, ELEMENTS
-from qcompile.ir.dims import Dim, Shape, Symbol
+from qcompile.ir.dims import Dim, Symbol, bind
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.source import Const
@@ -37,14 +37,21 @@ class Outside:
     names: tuple[str, ...]
     xs: tuple[Node, ...]
     opsets: tuple[tuple[str, int], ...]
+    binding: Mapping[str, int]
 
 
-def foreign(call: Call, outside: Outside) -> tuple[Node, ...]:
-    """One node for each result, sharing the runner. `BadModel` when onnxruntime refuses it."""
+def foreign(call: Call, outside: Outside, kind: TensorType | None = None) -> tuple[Node, ...]:
+    """One node for each result, sharing the runner. `BadModel` when onnxruntime refuses it.
+
+    `kind` is the type of the only result, if it is known already.
+    """
     proto = onnx.NodeProto()
     proto.CopyFrom(call.node)
-    outside = Outside(outside.names, outside.xs, _oldest(proto, dict(outside.opsets)))
-    results = _inferred(call, proto, outside) or _executed(call, proto, outside)
+    outside = replace(outside, opsets=_oldest(proto, dict(outside.opsets)))
+    if kind is not None:
+        results: tuple[TensorType, ...] = (kind,)
+    else:
+        results = _inferred(call, proto, outside) or _executed(call, proto, outside)
     runner = OrtRunner()
     wanted = [i for i, name in enumerate(proto.output) if name]
     payload = proto.SerializeToString(deterministic=True)
@@ -75,7 +82,7 @@ def try_out(call: Call, outside: Outside) -> None:
     proto = onnx.NodeProto()
     proto.CopyFrom(call.node)
     opsets = _oldest(proto, dict(outside.opsets))
-    _executed(call, proto, Outside(outside.names, outside.xs, opsets))
+    _executed(call, proto, replace(outside, opsets=opsets))
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -162,7 +169,8 @@ def _inferred(call: Call, proto: onnx.NodeProto, outside: Outside) -> tuple[Tens
             raise BadModel(f"{call}: gives elements of type number {tensor.elem_type}")
         if not tensor.elem_type or not tensor.HasField("shape"):
             return None
-        shape = tuple(_dim(d, name, i) for i, d in enumerate(tensor.shape.dim))
+        dims = tuple(_dim(d, name, i) for i, d in enumerate(tensor.shape.dim))
+        shape = bind(dims, outside.binding)
         results.append(TensorType(shape, ELEMENTS[tensor.elem_type]))
     return tuple(results)
 
@@ -221,5 +229,5 @@ def _observed(call: Call, value: Any, primes: dict[Symbol, int]) -> TensorType:
         raise BadModel(f"{call}: gives a {type(value).__name__}, only tensors are supported")
     found = cast("Array", value)  # isinstance leaves its elements unknown
     symbols = {number: symbol for symbol, number in primes.items()}
-    shape: Shape = tuple(symbols.get(d, d) for d in found.shape)
-    return TensorType(shape, scalar_of(found.dtype))
+    shape: list[Dim] = [symbols[d] if d in symbols else int(d) for d in found.shape]
+    return TensorType(tuple(shape), scalar_of(found.dtype))

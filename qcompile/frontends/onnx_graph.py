@@ -20,7 +20,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.source import Const, Input, const
-from qcompile.ir.types import Array
+from qcompile.ir.types import Array, TensorType
 
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",
            "Multinomial", "Dropout"}  # fmt: skip
@@ -32,6 +32,7 @@ class Reader:
 
     opsets: Mapping[str, int]
     folder: Path | None
+    binding: Mapping[str, int]
     known: Known = field(default_factory=Known)
     values: dict[str, Node] = field(default_factory=dict)
 
@@ -91,8 +92,8 @@ class Reader:
                 found = translate(call)
                 return found if isinstance(found, tuple) else (found,)
             return self._foreign(call)
-        except Opaque:
-            return self._foreign(call)
+        except Opaque as reason:
+            return self._foreign(call, reason.type)
         except TypeMismatch as error:
             return self._refused(call, error)
 
@@ -102,7 +103,7 @@ class Reader:
         graph = next((a.g for a in call.node.attribute if a.name == chosen), None)
         if graph is None:
             raise BadModel(f"{call}: has no {chosen}")
-        inner = Reader(self.opsets, self.folder, self.known, dict(self.values))
+        inner = Reader(self.opsets, self.folder, self.binding, self.known, dict(self.values))
         return inner.read(graph, [value.name for value in graph.output])
 
     def _refused(self, call: Call, error: TypeMismatch) -> tuple[Node, ...]:
@@ -115,13 +116,13 @@ class Reader:
         except QcompileError:
             raise BadModel(f"{call}: {error}") from error
 
-    def _foreign(self, call: Call) -> tuple[Node, ...]:
-        return foreign(call, self._outside(call))
+    def _foreign(self, call: Call, kind: TensorType | None = None) -> tuple[Node, ...]:
+        return foreign(call, self._outside(call), kind)
 
     def _outside(self, call: Call) -> Outside:
         names = tuple(dict.fromkeys([n for n in call.node.input if n] + [*captured(call.node)]))
         xs = tuple(self.values[name] for name in names)
-        return Outside(names, xs, tuple(self.opsets.items()))
+        return Outside(names, xs, tuple(self.opsets.items()), self.binding)
 
     def _settled(self, name: str, node: Node) -> Node:
         """Named, and a constant when all its elements are known."""

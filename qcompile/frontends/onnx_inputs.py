@@ -15,8 +15,10 @@ from qcompile.ir.types import TensorType
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def graph_inputs(values: Sequence[onnx.ValueInfoProto], shapes: Shapes) -> tuple[Input, ...]:
-    """One node for each; a symbol bound at one input is bound at all."""
+def graph_inputs(
+    values: Sequence[onnx.ValueInfoProto], shapes: Shapes
+) -> tuple[tuple[Input, ...], dict[str, int]]:
+    """One node for each, and the lengths of symbols: bound at one input, bound at all."""
     unknown = sorted(set(shapes) - {v.name for v in values})
     if unknown:
         names = ", ".join(v.name for v in values)
@@ -25,7 +27,7 @@ def graph_inputs(values: Sequence[onnx.ValueInfoProto], shapes: Shapes) -> tuple
     binding: dict[str, int] = {}
     for name, shape in shapes.items():
         _bind(name, declared[name].shape, shape, binding)
-    return tuple(_input(v.name, declared[v.name], binding, shapes) for v in values)
+    return tuple(_input(v.name, declared[v.name], binding, shapes) for v in values), binding
 
 
 def _declared(value: onnx.ValueInfoProto, shapes: Shapes) -> TensorType:

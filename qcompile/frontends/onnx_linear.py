@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,11 @@ def _transpose_pads(
     dilation: tuple[int, ...],
     extra: tuple[int, ...],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Pads and output padding: stride·(length − 1) + extra + span − wanted is cut off both ends."""
+    """Pads and output padding: stride·(length − 1) + extra + span − wanted is cut off both ends.
+
+    Where that is negative an explicit output_shape gets zeros at the end; SAME, as in onnxruntime,
+    stays shorter than stride · length.
+    """
     n = len(kernel)
     mode = call.text("auto_pad", "NOTSET")
     wanted = call.integers("output_shape", ())[-n:]
@@ -73,7 +78,7 @@ def _transpose_pads(
             if not isinstance(length, int):
                 raise Opaque("output_shape of an open length")
             total = stride[i] * (length - 1) + extra[i] + span - wanted[i]
-        longer.append(extra[i] + max(-total, 0))
+        longer.append(extra[i] + (max(-total, 0) if wanted else 0))
         total = max(total, 0)
         before.append(total // 2 if mode == "SAME_UPPER" else total - total // 2)
         after.append(total - before[-1])
@@ -123,6 +128,15 @@ def _gemm(call: Call) -> Node:
     return Add(MatMul(left, right), bias)
 
 
+def _einsum(call: Call) -> Node:
+    """Stays foreign; a malformed equation would never come back from ONNX's shape inference."""
+    equation = call.text("equation").replace(" ", "")
+    term = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
+    if not re.fullmatch(rf"{term}(,{term})*(->{term})?", equation):
+        raise BadModel(f"{call}: equation is {equation!r}")
+    raise Opaque("a product by equation")
+
+
 def _turned(x: Node) -> Node:
     return Transpose(x, (1, 0))
 
@@ -139,4 +153,5 @@ LINEAR: dict[str, Translator] = {
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "Gemm": _gemm,
+    "Einsum": _einsum,
 }

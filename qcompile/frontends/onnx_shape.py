@@ -10,6 +10,7 @@ from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
 from qcompile.ir.dims import Dim, Symbol, broadcast, is_static, size
 from qcompile.ir.node import Node
 from qcompile.ir.ops import shape as s
+from qcompile.ir.types import TensorType
 
 
 def _reshape(call: Call) -> Node:
@@ -39,7 +40,8 @@ def reshaped(call: Call, x: Node, shape: tuple[Dim, ...]) -> Node:
         raise BadModel(f"{call}: negative length in {list(shape)}")
     known = set(x.type.shape)
     if sum(isinstance(d, Symbol) and d not in known for d in shape) > 1:
-        raise Opaque("several lengths are known only at run time")
+        kind = TensorType(shape, x.type.elem)
+        raise Opaque("several lengths are known only at run time", kind)
     return s.Reshape(x, shape)
 
 
@@ -126,9 +128,15 @@ def _gather(call: Call) -> Node:
 
 def _expand(call: Call) -> Node:
     x = call.x()
-    shape = broadcast(x.type.shape, call.dims(1))
+    try:
+        shape = broadcast(x.type.shape, call.dims(1))
+    except ValueError as error:
+        if is_static(x.type.shape) and is_static(call.dims(1)):
+            raise
+        raise Opaque("which lengths are equal is known only at run time") from error
     if not is_static(shape) and shape != x.type.shape:
-        raise Opaque("expands to a length known only at run time")
+        kind = TensorType(shape, x.type.elem)
+        raise Opaque("expands to a length known only at run time", kind)
     return x if shape == x.type.shape else s.Expand(x, shape)
 
 

@@ -7,6 +7,7 @@ from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
 from qcompile.ir.dims import Dim, Symbol
 from qcompile.ir.node import Node
 from qcompile.ir.ops.shape import Pad, Slice
+from qcompile.ir.types import TensorType
 
 
 def _slice(call: Call) -> Node:
@@ -27,19 +28,33 @@ def _slice(call: Call) -> Node:
     if len(set(axes)) != len(axes):
         raise BadModel(f"{call}: axes {list(axes)} repeat")
     lengths = tuple(x.type.shape[a] for a in axes)
-    cuts = [_clamped(*c) for c in zip(lengths, starts, stops, steps, strict=True)]
+    asked = list(zip(lengths, starts, stops, steps, strict=True))
+    cuts = [cut for cut in (_cut(*c) for c in asked) if cut is not None]
+    if len(cuts) != len(asked):
+        raise Opaque("cuts at an open length", _open_type(x, axes, asked))
     whole = all(c == (0, d) for c, d in zip(cuts, lengths, strict=True)) and set(steps) <= {1}
     if whole:
         return x
     return Slice(x, axes, tuple(a for a, _ in cuts), tuple(b for _, b in cuts), steps)
 
 
-def _clamped(length: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, Dim]:
-    """Start and stop inside [0, length], or [−1, length − 1] when walking backwards."""
-    if isinstance(length, Symbol):
-        return _clamped_open(length, start, stop, step)
-    if isinstance(start, Symbol) or isinstance(stop, Symbol):
-        raise Opaque("cuts at an open length")
+_END = (1 << 31) - 1  # and what exporters write for "to the end"
+
+
+def _cut(length: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, Dim] | None:
+    """Clamped start and stop; of an open length only a cut from the front to the end is certain."""
+    if isinstance(start, Symbol):
+        return None
+    if isinstance(length, int) and isinstance(stop, int):
+        return _clamped(length, start, stop, step)
+    to_end = stop == length or (isinstance(stop, int) and stop >= _END)
+    if to_end and start >= 0 and (step == 1 or (step > 0 and start == 0)):
+        return start, length
+    return None
+
+
+def _clamped(length: int, start: int, stop: int, step: int) -> tuple[int, int]:
+    """Inside [0, length], or [−1, length − 1] when walking backwards."""
     start, stop = (b + length if b < 0 else b for b in (start, stop))
     if step > 0:
         begin = min(max(start, 0), length)
@@ -49,14 +64,17 @@ def _clamped(length: Dim, start: Dim, stop: Dim, step: int) -> tuple[int, Dim]:
     return max(begin, 0), min(end, begin) if begin >= 0 else 0
 
 
-def _clamped_open(length: Symbol, start: Dim, stop: Dim, step: int) -> tuple[int, Dim]:
-    """Only a cut from the front to the very end is certain."""
-    to_end = stop == length or (isinstance(stop, int) and stop >= (1 << 31) - 1)
-    from_front = isinstance(start, int) and start >= 0 and (start == 0 or step == 1)
-    if step > 0 and to_end and from_front:
-        assert isinstance(start, int)
-        return start, length
-    raise Opaque("cuts an open length")
+def _open_type(
+    x: Node, axes: tuple[int, ...], asked: list[tuple[Dim, Dim, Dim, int]]
+) -> TensorType | None:
+    """A cut from 0 to an open length, which is taken to lie within the axis, has that length."""
+    shape = list(x.type.shape)
+    for axis, (length, start, stop, step) in zip(axes, asked, strict=True):
+        if step == 1 and start == 0 and isinstance(stop, Symbol):
+            shape[axis] = stop
+        elif _cut(length, start, stop, step) != (0, length) or step != 1:
+            return None
+    return TensorType(tuple(shape), x.type.elem)
 
 
 def _split(call: Call) -> tuple[Node, ...]:

@@ -10,11 +10,12 @@ from qcompile.errors import BadModel
 from qcompile.frontends.onnx_call import Call, Opaque, Translator
 from qcompile.frontends.onnx_tensor import constant
 from qcompile.ir.blob import Blob
+from qcompile.ir.dims import Symbol, is_static, static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.reduce import ReduceProd
 from qcompile.ir.ops.shape import ShapeOf, Slice
 from qcompile.ir.ops.source import Const, const
-from qcompile.ir.types import Array, Scalar
+from qcompile.ir.types import Array, Scalar, TensorType
 
 
 def _constant(call: Call) -> Node:
@@ -37,15 +38,18 @@ def _constant(call: Call) -> Node:
 
 
 def _constant_of_shape(call: Call) -> Node:
-    shape = call.numbers(0)
-    if any(d < 0 for d in shape):
-        raise BadModel(f"{call}: shape {list(shape)}")
+    dims = call.dims(0)
     value: Array = np.zeros((), np.float32)
     elem = Scalar("f32")
     for attribute in call.node.attribute:
         if attribute.name == "value":
             given = constant(attribute.t, folder=call.folder, name=call.name)
             value, elem = given.array.reshape(-1)[0], given.elem
+    if not is_static(dims):
+        raise Opaque("a constant of open lengths", TensorType(dims, elem))
+    shape = static(dims)
+    if any(d < 0 for d in shape):
+        raise BadModel(f"{call}: shape {list(shape)}")
     return Const(repeated(value, shape, elem), elem)
 
 
@@ -74,6 +78,8 @@ def _size(call: Call) -> Node:
 
 
 def _range(call: Call) -> Node:
+    if all(isinstance(call.maybe(i), Const) for i in (0, 2)) and not call.kind(1).is_float:
+        _open_range(call)
     start, limit, delta = (call.const(i).array for i in range(3))
     if any(a.size != 1 for a in (start, limit, delta)) or not delta.any():
         raise BadModel(f"{call}: wants three numbers and a step that is not 0")
@@ -83,6 +89,13 @@ def _range(call: Call) -> Node:
         raise Opaque("a long range")
     values: Any = first + np.arange(count) * step
     return const(np.asarray(values).astype(start.dtype))
+
+
+def _open_range(call: Call) -> None:
+    """0, 1, …, n − 1 has n places, open or not."""
+    limit = call.dims(1)
+    if isinstance(limit[0], Symbol) and (call.number(0), call.number(2)) == (0, 1):
+        raise Opaque("an open range", TensorType(limit, call.kind(1).elem))
 
 
 SOURCE: dict[str, Translator] = {

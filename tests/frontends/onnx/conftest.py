@@ -21,7 +21,7 @@ def _value(name: str, shape: Sequence[Any] | None, code: int) -> onnx.ValueInfoP
     return helper.make_tensor_value_info(name, code, shape)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Build:
     """`build(nodes, inputs={name: shape}, outputs=[name], weights={name: array}, opset=17)`."""
 
@@ -47,7 +47,7 @@ def build() -> Build:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def same_as_ort() -> Callable[..., Graph]:
     """Imports, runs both sides on seeded noise and compares; gives the graph."""
 
