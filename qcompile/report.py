@@ -70,23 +70,27 @@ def report_facts(
             "weight_bytes": constant_bytes(stages.integer),
             "activation_peak_bytes": manifest["activation_peak_bytes"],
         },
-        "quality": {
-            "sqnr_db": {name: _short(db) for name, db in measured.outputs.items()},
-            "worst_layers": [d.as_dict() for d in measured.worst],
-            "layers": [
-                {
-                    "node": layer.name,
-                    "op": layer.op,
-                    "accumulated_db": _short(layer.accumulated),
-                    "isolated_db": _short(layer.isolated),
-                }
-                for layer in measured.layers
-            ],
-        },
+        "quality": _quality(measured),
         "ranges": list(_ranges(stages, measured)),
         "rescales": [_rescale(entry) for entry in manifest["rescales"]],
         "accumulators": manifest["accumulators"],
         "passes": [{"name": p["name"], "new_nodes": p["changed"]} for p in passes],
+    }
+
+
+def _quality(measured: Measured) -> dict[str, Any]:
+    return {
+        "sqnr_db": {name: _short(db) for name, db in measured.outputs.items()},
+        "worst_layers": [d.as_dict() for d in measured.worst],
+        "layers": [
+            {
+                "node": layer.name,
+                "op": layer.op,
+                "accumulated_db": _short(layer.accumulated),
+                "isolated_db": _short(layer.isolated),
+            }
+            for layer in measured.layers
+        ],
     }
 
 
