@@ -127,6 +127,8 @@ class _Kernel:
             match self.nest.combine:
                 case "add":
                     self._put(acc, old + value)
+                case "mul":
+                    self._put(acc, old * value)
                 case "max":
                     self._put(acc, T.max(old, value))
                 case "min":
@@ -199,12 +201,14 @@ class _Kernel:
         return buffer[T.ramp(at, seen.lane, lanes)]
 
     def _element(self, view: int, index: Tir) -> Tir:
-        seen = self.nest.views[view]
-        base = self.bases[view]
-        if not any(seen.steps) and not seen.offset:
-            return self.buffers[view][index]
-        spread = base if self.nest.lanes == 1 else T.broadcast(base, self.nest.lanes)
-        return self.buffers[view][spread + index]
+        seen, lanes = self.nest.views[view], self.nest.lanes
+        base, buffer = self.bases[view], self.buffers[view]
+        if not any(seen.steps) and not seen.offset and seen.lane == 0:
+            return buffer[index]
+        if lanes == 1:
+            return buffer[base + index]
+        spread = T.broadcast(base, lanes) if seen.lane == 0 else T.ramp(base, seen.lane, lanes)
+        return buffer[spread + index]
 
     def _pair(self, view: int, place: tuple[int, ...]) -> tuple[Tir, Tir]:
         half, buffer = self.nest.lanes // 2, self.buffers[view]

@@ -12,18 +12,29 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Binary, Prelu, Where
-from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
-from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum
+from qcompile.ir.ops.reduce import (
+    Arg, LogSoftmax, ReduceL2, ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin, ReduceProd,
+    ReduceSum, Softmax,
+)  # fmt: skip
 from qcompile.ir.ops.resize import ResizeLinear
 from qcompile.ir.ops.source import Const, Input
 
-POINTWISE = (p.Unary, p.Cast, Binary, Prelu, Where, Requantize, Lut, Quantize, Dequantize, FakeQuant)
+POINTWISE = (
+    p.Unary, p.Cast, Binary, Prelu, Where, Requantize, Lut, Quantize, Dequantize, FakeQuant,
+    BatchNorm,
+)  # fmt: skip
+ROWS = (
+    SoftmaxInteger, Softmax, LogSoftmax, LayerNorm, InstanceNorm, LocalResponseNorm, Arg,
+    ReduceProd, ReduceL2, ReduceLogSumExp,
+)  # fmt: skip
 ROOTS = (
     Conv, ConvTranspose, MatMul, MaxPool, AveragePool, ReduceSum, ReduceMean, ReduceMax, ReduceMin,
-    ResizeLinear,
+    ResizeLinear, *ROWS,
 )  # fmt: skip
 
 

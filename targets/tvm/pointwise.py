@@ -15,6 +15,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops import binary as b
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.norm import BatchNorm
 from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Scalar, TensorType
@@ -27,7 +28,7 @@ FLOAT_BOUND = 1 << 25
 _ARITHMETIC: Mapping[type[Node], str] = {
     b.Add: "add", b.Sub: "sub", b.Mul: "mul", b.Div: "div", b.Minimum: "min", b.Maximum: "max",
     b.Pow: "pow", b.And: "and", b.Or: "or", b.Xor: "xor", b.Equal: "eq", b.Less: "lt",
-    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge",
+    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge", b.Mod: "mod",
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ class Chain:
                 return self._cast(self.expr(x), x.type.elem, to)
             case p.Unary(x=x):
                 return unary(node, self.expr(x))
+            case BatchNorm():
+                return self._normalized(node)
             case b.Mul(a=a, b=c) if a.type.unit is not None and c.type.unit is not None:
                 return e.mul(self._centred(a), self._centred(c))
             case b.Prelu(x=x, slope=slope):
@@ -82,6 +85,19 @@ class Chain:
             case _:
                 raise NotLegal(f"{node}: no kernel for {node.op}")
 
+    def _normalized(self, node: BatchNorm) -> e.Expr:
+        """(x - mean) * (gamma / sqrt(var + eps)) + beta, the quotient worked out here."""
+        gamma, beta, mean, var = (
+            np.asarray(o.array) for o in node.operands[1:] if isinstance(o, Const)
+        )
+        scale = gamma / np.sqrt(var + var.dtype.type(node.eps))
+        spread = (1, -1, *(1,) * (node.type.rank - 2))
+        m, s, c = (
+            self.draft.constant(self._spread(a.astype(np.float32).reshape(spread)), "f32")
+            for a in (mean, scale, beta)
+        )
+        return e.add(e.mul(e.sub(self.expr(node.x), m), s), c)
+
     def _read(self, node: Node) -> e.Expr:
         loaded = self.draft.read(self.values[node], _shape(node.type))
         if node.type.unit is None:
@@ -93,7 +109,7 @@ class Chain:
 
     def _binary(self, node: b.Binary, a: Node, c: Node) -> e.Expr:
         op = _ARITHMETIC[type(node)]
-        left, right = self.expr(a), self.expr(c)
+        left, right = _alike(self.expr(a), self.expr(c))
         if isinstance(node, b.Comparison):
             return _compare(op, left, right)
         match op:
@@ -180,6 +196,15 @@ class Chain:
         if to.name not in ("i32", "i64", "u8", "i8"):
             raise NotLegal(f"no kernel casts {source} to {to}")
         return x if not source.is_float else e.Convert(*e.INT32, "i32", x)
+
+
+def _alike(a: e.Expr, c: e.Expr) -> tuple[e.Expr, e.Expr]:
+    """Both in 64 bits when one is."""
+    if a.elem == c.elem or "i64" not in (a.elem, c.elem):
+        return a, c
+    both = (x if x.elem == "i64" else e.Convert(x.lo, x.hi, "i64", x) for x in (a, c))
+    left, right = both
+    return left, right
 
 
 def _compare(op: str, a: e.Expr, c: e.Expr) -> e.Expr:

@@ -17,7 +17,7 @@ from qcompile.ir.ops.shape import Concat, Expand, Pad, Slice
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import TensorType
 from qcompile.targets.tvm.draft import External, Step_, Value
-from qcompile.targets.tvm.fuse import POINTWISE, Group, groups
+from qcompile.targets.tvm.fuse import POINTWISE, ROWS, Group, groups
 from qcompile.targets.tvm.isa import Isa
 from qcompile.targets.tvm.layout import Layout, channels_last, dense, merge_halos, packed, row_major
 from qcompile.targets.tvm.lower.contraction import (
@@ -28,12 +28,13 @@ from qcompile.targets.tvm.lower.fold import (
 )  # fmt: skip
 from qcompile.targets.tvm.lower.movement import interpolate, move
 from qcompile.targets.tvm.lower.pointwise import pointwise
+from qcompile.targets.tvm.lower.rows import rows
 from qcompile.targets.tvm.lowering import Lowering
 from qcompile.targets.tvm.pointwise import stored
 
 SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, ResizeNearest, ResizeLinear)
 CARRIES = (*POINTWISE, Concat, Slice, Pad, Expand)
-KNOWN = ("u8", "i8", "i16", "i32", "f32", "bool")
+KNOWN = ("u8", "i8", "i16", "i32", "i64", "f32", "bool")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
             reduce(ctx, group)
         case ResizeLinear():
             interpolate(ctx, group)
+        case node if isinstance(node, ROWS):
+            rows(ctx, group)
         case _:
             move(ctx, group)
 
