@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qcompile.ir.ops.window import Window
 
@@ -12,7 +16,10 @@ from qcompile.ir.ops.window import Window
 @dataclass(frozen=True, slots=True)
 class Axis:
     """Output place i lies at out_start + i·out_step, i < count, and meets, for each tap t, the
-    input at in_start + i·in_step + t·tap_step with kernel index taps[t]."""
+    input at in_start + i·in_step + t·tap_step with kernel index taps[t].
+
+    `blank`: no tap is met; the one that stands there weighs nothing.
+    """
 
     count: int
     out_start: int
@@ -21,10 +28,11 @@ class Axis:
     in_step: int
     tap_step: int
     taps: tuple[int, ...]
+    blank: bool = False
 
     def reach(self, length: int) -> tuple[int, int]:
         """How far before 0 and past `length` the input is read."""
-        if not self.count or not self.taps:
+        if not self.count:
             return 0, 0
         ends = [
             self.in_start + i * self.in_step + t * self.tap_step
@@ -61,6 +69,13 @@ def transposed_axes(window: Window, out: tuple[int, ...]) -> Iterator[tuple[Axis
             yield axes
 
 
+def met(weights: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
+    """The kernel places [outputs, channels, *taps] that the axes meet, in their order."""
+    for i, axis in enumerate(axes):
+        weights = np.take(weights, axis.taps, axis=2 + i)
+    return np.zeros_like(weights) if any(axis.blank for axis in axes) else weights
+
+
 def _phase(window: Window, i: int, length: int, residue: int) -> Axis:
     """Places p ≡ residue (mod stride): x index (p + pad − dilation·k) / stride where it is whole."""
     stride, dilation, pad = window.stride[i], window.dilation[i], window.pads[i]
@@ -74,7 +89,8 @@ def _phase(window: Window, i: int, length: int, residue: int) -> Axis:
         out_start=residue,
         out_step=stride,
         in_start=places[0] if places else 0,
-        in_step=1,
+        in_step=1 if places else 0,
         tap_step=step,
-        taps=taps,
+        taps=taps or (0,),
+        blank=not taps,
     )

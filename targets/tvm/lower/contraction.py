@@ -14,7 +14,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.targets.tvm import expr as e
 from qcompile.targets.tvm.draft import Draft, Value
 from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.geometry import Axis, conv_axes, transposed_axes
+from qcompile.targets.tvm.geometry import Axis, conv_axes, met, transposed_axes
 from qcompile.targets.tvm.isa import Dot, Isa
 from qcompile.targets.tvm.lowering import Lowering
 from qcompile.targets.tvm.nest import Step
@@ -96,7 +96,7 @@ def _one(
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x))
     grid = ((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes))
     draft = ctx.draft((n, outputs, *(a.count for a in axes)), order, grid=grid)
-    weights = _taps(dense_weights(node), axes)
+    weights = met(dense_weights(node), axes)
     bias = _bias(node, weights, effective_zero(node.x, ctx.isa))
     body, inner = _body(ctx.isa, draft, x, axes, weights, node)
     chain = ctx.chain(group, draft)
@@ -106,13 +106,6 @@ def _one(
         group.head, draft, target, chain.expr(group.head), inner=inner, body=body, combine="dot",
         init=init, border=border,
     )  # fmt: skip
-
-
-def _taps(weights: Ints, axes: tuple[Axis, ...]) -> Ints:
-    """The kernel places that a phase meets, in its order."""
-    for i, axis in enumerate(axes):
-        weights = np.take(weights, axis.taps, axis=2 + i)
-    return weights
 
 
 def _bias(node: Conv | ConvTranspose | MatMul, weights: Ints, zero: int) -> Ints:

@@ -17,7 +17,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.targets.tvm import expr as e
 from qcompile.targets.tvm.draft import Draft, Value, load_of
 from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.geometry import Axis, conv_axes, transposed_axes
+from qcompile.targets.tvm.geometry import Axis, conv_axes, met, transposed_axes
 from qcompile.targets.tvm.lower.contraction import dense_weights, halo_of, product_weights, zero_of
 from qcompile.targets.tvm.lowering import Lowering
 from qcompile.targets.tvm.pointwise import stored
@@ -278,9 +278,7 @@ def _plain_phase(
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x))
     grid = ((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes))
     draft = ctx.draft((n, outputs, *(a.count for a in axes)), order, grid=grid)
-    weights = dense_weights(node)
-    for i, axis in enumerate(axes):
-        weights = np.take(weights, axis.taps, axis=2 + i)
+    weights = met(dense_weights(node), axes)
     depth = weights.shape[1]
     draft.inner = (*(len(a.taps) for a in axes), depth)
     kind = "f32" if x.elem == "f32" else _narrowest(weights)

@@ -46,6 +46,8 @@ def move(ctx: Lowering, group: Group) -> None:
             _pad(ctx, node)
         case Gather(x=x, indices=Const() as indices, axis=axis):
             _gather(ctx, node, x, np.asarray(indices.array), axis)
+        case Gather():
+            _gather_by_value(ctx, node)
         case ResizeNearest(x=x, indices=indices):
             _resize(ctx, node, x, indices)
         case _:
@@ -220,6 +222,29 @@ def _gather(ctx: Lowering, node: Node, x: Node, indices: Ints, axis: int) -> Non
     outside = packed(flat, order).strides if not last else _dense_strides(flat)
     result = e.load(number, source.elem)
     ctx.finish(node, draft, target, result, exact=last, place=(outside, 0))
+
+
+def _gather_by_value(ctx: Lowering, node: Gather) -> None:
+    """Indices that are known only at run time: an address is computed for each element."""
+    source, places = ctx.value(node.x), ctx.value(node.indices)
+    target = ctx.allocate(node)
+    axis, rank = node.axis, node.indices.type.rank
+    draft = ctx.draft(target.layout.shape, target.layout.order)
+    strides = source.layout.strides
+    table = draft.view(
+        source.where, source.elem, (*strides[:axis], *(0,) * rank, *strides[axis + 1 :]),
+        offset=source.layout.offset,
+    )  # fmt: skip
+    tail = len(target.layout.shape) - axis - rank
+    own = (*(0,) * axis, *places.layout.strides, *(0,) * tail)
+    raw = load_of(draft.view(places.where, places.elem, own, offset=places.layout.offset), places.elem)
+    index: e.Expr = raw if raw.elem == "i32" else e.Convert(*e.INT32, "i32", raw)
+    length = _shape(node.x)[axis]
+    below = e.Binary(0, 1, "i32", "lt", index, e.imm(0))
+    counted = e.Select(*e.INT32, "i32", below, e.add(index, e.imm(length)), index)
+    moved = e.mul(e.clip(counted, 0, length - 1), e.imm(strides[axis]))
+    kind = source.elem if source.elem in ("f32", "i64") else "i32"
+    ctx.finish(node, draft, target, e.Lookup(*e.INT32, kind, moved, table, 0))
 
 
 def _gathered(shape: tuple[int, ...], axis: int, rank: int) -> Layout:
