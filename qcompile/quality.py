@@ -60,29 +60,33 @@ class Noise:
 
 
 def output_sqnr(real: Graph, integer: Graph, samples: Iterable[Sample]) -> dict[str, float]:
-    """Per output, before a final softmax or sigmoid where the float graph ends in one."""
-    sides = [(name, before_saturation(node)) for name, node in real.outputs]
-    others = _by_name(integer)
-    pairs = [(name, node, others.get(node.name)) for name, node in sides]
-    found = {name: Noise() for name, _ in sides}
-    ends = dict(integer.outputs)
+    """Per output, before a final softmax or sigmoid where both graphs name the value there."""
+    others, ends = _by_name(integer), dict(integer.outputs)
+    pairs: dict[str, tuple[Node, Node]] = {}
+    for name, node in real.outputs:
+        inner = before_saturation(node)
+        known = inner.name in others
+        pairs[name] = (inner, others[inner.name]) if known else (node, ends[name])
+    found = {name: Noise() for name in pairs}
     for sample in samples:
-        wanted = dict(real.values(sample, keep=[node for _, node, _ in pairs]))
-        kept = [ends[name] if other is None else other for name, _, other in pairs]
-        given = dict(integer.values(sample, keep=kept))
-        for (name, node, _), end in zip(pairs, kept, strict=True):
-            found[name].add(wanted[node], _as_reals(end, given[end]))
+        wanted = dict(real.values(sample, keep=[a for a, _ in pairs.values()]))
+        given = dict(integer.values(sample, keep=[b for _, b in pairs.values()]))
+        for name, (a, b) in pairs.items():
+            found[name].add(wanted[a].reshape(-1), _as_reals(b, given[b]).reshape(-1))
     return {name: noise.db for name, noise in found.items()}
 
 
 def before_saturation(node: Node) -> Node:
-    """The value behind which only a softmax, a sigmoid or reshapes stand."""
+    """The value behind which only a softmax, a sigmoid and reshapes stand; else the node."""
     seen = node
-    while isinstance(seen, Reshape | Softmax | Sigmoid):
-        if isinstance(seen, Softmax | Sigmoid):
-            return seen.x
+    while isinstance(seen, Reshape):
         seen = seen.x
-    return node
+    if not isinstance(seen, Softmax | Sigmoid):
+        return node
+    seen = seen.x
+    while isinstance(seen, Reshape):
+        seen = seen.x
+    return seen
 
 
 def layer_sqnr(
