@@ -124,7 +124,7 @@ def _shares(nests: Mapping[str, Nest]) -> list[dict[str, Nest]]:
 
 
 def _start(jobs: Sequence[Path]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "qcompile.targets.tvm.compiler", *map(str, jobs)]
+    command = [sys.executable, "-m", "qcompile.targets.tvm.worker", *map(str, jobs)]
     environment = {**os.environ, "TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment

@@ -1,13 +1,11 @@
-"""Nests → one object file. Runs as a process of its own: `python -m … kernels.pickle …`.
+"""Nests → one object file.
 
 The kernels are plain C functions, `void name(view pointers…, out, int32 lo, int32 hi)`: no TVM
-calling convention, no TVM library. A crash of the code generator ends this process only.
+calling convention, no TVM library.
 """
 
 from __future__ import annotations
 
-import pickle
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +37,3 @@ def _target(isa: Isa) -> Target:
     if isa.attributes:
         description["mattr"] = list(isa.attributes)
     return Target(description)
-
-
-def main() -> None:
-    """Compiles each job named on the command line; the jobs were written by our own parent."""
-    for job in map(Path, sys.argv[1:]):
-        nests, isa = pickle.loads(job.read_bytes())
-        compile_nests(nests, isa, job.with_suffix(".o"))
-
-
-if __name__ == "__main__":
-    main()
