@@ -1,0 +1,1 @@
+"""Integer graph → loop nests, by kind of operation."""
