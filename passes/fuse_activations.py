@@ -27,6 +27,8 @@ from qcompile.ir.rewrite import Site, first_of, until_same
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.invariants import CANONICAL
 
+CLOSE = 1e-3  # how far a spelled-out constant may be off
+
 
 @dataclass(frozen=True)
 class FuseActivations(Pass):
@@ -83,52 +85,65 @@ def _hard_swish(node: Node, site: Site) -> Node | None:
 
 
 def _gelu(node: Node, site: Site) -> Node | None:
-    """x · (1 + erf(x/√2)) · 1/2, the three factors in any order."""
-    factors = _factors(node)
-    match factors:
-        case None:
-            return None
-        case (x, Add(a=Erf(x=Mul(a=y, b=Const() as root)), b=Const() as one)):
-            known = x is y and near(root, math.sqrt(0.5)) and value(one) == 1.0
+    """x · (1 + erf(x/√2)) · 1/2, the factors in any order and grouping."""
+    match _halved(node):
+        case (x, Add(a=Erf(x=inner), b=Const() as one)):
+            known = value(one) == 1.0 and _is_scaled(inner, x, math.sqrt(0.5))
             return Gelu(x, name=node.name) if known else None
         case _:
             return None
 
 
 def _gelu_tanh(node: Node, site: Site) -> Node | None:
-    """x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) · 1/2."""
-    match _factors(node):
-        case (x, Add(a=Tanh(x=Mul(a=Add(a=y, b=cube), b=Const() as root)), b=Const() as one)):
-            known = x is y and near(root, math.sqrt(2 / math.pi)) and value(one) == 1.0
-            return GeluTanh(x, name=node.name) if known and _is_cube(cube, x) else None
+    """x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) · 1/2, in any order and grouping."""
+    match _halved(node):
+        case (x, Add(a=Tanh(x=Mul(a=Add() as inner, b=Const() as root)), b=Const() as one)):
+            known = value(one) == 1.0 and near(root, math.sqrt(2 / math.pi))
+            return GeluTanh(x, name=node.name) if known and _is_cubic(inner, x) else None
         case _:
             return None
 
 
-def _factors(node: Node) -> tuple[Node, Node] | None:
-    """(x, rest) of a product x · rest · 1/2 in any of its groupings, rest being the sum."""
-    match node:
-        case Mul(a=Mul(a=a, b=b), b=Const() as half) if near(half, 0.5):
-            return (a, b) if isinstance(b, Add) else (b, a)
-        case Mul(a=Mul(a=a, b=Const() as half), b=b) if near(half, 0.5):
-            return (a, b) if isinstance(b, Add) else (b, a)
-        case Mul(a=b, b=Mul(a=a, b=Const() as half)) if near(half, 0.5):
-            return (a, b) if isinstance(b, Add) else (b, a)
-        case _:
-            return None
+def _halved(node: Node) -> tuple[Node, Node] | None:
+    """(x, sum) of a product x · sum · 1/2."""
+    if not isinstance(node, Mul):
+        return None
+    number, factors = product(node)
+    if len(factors) != 2 or not math.isclose(number, 0.5, rel_tol=CLOSE):
+        return None
+    first, second = factors
+    return (first, second) if isinstance(second, Add) else (second, first)
 
 
-def _is_cube(node: Node, x: Node) -> bool:
-    """0.044715 · x³."""
+def _is_scaled(node: Node, x: Node, wanted: float) -> bool:
+    """wanted · x."""
+    number, factors = product(node)
+    return factors == [x] and math.isclose(number, wanted, rel_tol=CLOSE)
+
+
+def _is_cubic(node: Add, x: Node) -> bool:
+    """x + 0.044715 · x³."""
+    sides = [product(side) for side in (node.a, node.b)]
+    sides.sort(key=lambda side: len(side[1]))
+    (one, alone), (number, cube) = sides
+    linear = one == 1.0 and alone == [x]
+    return linear and cube == [x] * 3 and math.isclose(number, 0.044715, rel_tol=CLOSE)
+
+
+def product(node: Node) -> tuple[float, list[Node]]:
+    """A tree of products as one number and its other factors; x² and x³ are factors repeated."""
     match node:
-        case Mul(a=Pow(a=y, b=Const() as three), b=Const() as c):
-            return x is y and value(three) == 3.0 and near(c, 0.044715)
-        case Mul(a=Mul(a=Mul(a=p, b=q), b=r), b=Const() as c):
-            return p is q is r is x and near(c, 0.044715)
-        case Mul(a=Mul(a=p, b=Mul(a=q, b=r)), b=Const() as c):
-            return p is q is r is x and near(c, 0.044715)
+        case Const() if (number := value(node)) is not None:
+            return number, []
+        case Mul(a=a, b=b):
+            (left, some), (right, others) = product(a), product(b)
+            return left * right, some + others
+        case Pow(a=a, b=Const() as exponent) if value(exponent) in (2.0, 3.0):
+            number, factors = product(a)
+            times = int(value(exponent) or 0)
+            return number**times, factors * times
         case _:
-            return False
+            return 1.0, [node]
 
 
 def value(c: Const) -> float | None:
@@ -139,4 +154,4 @@ def value(c: Const) -> float | None:
 def near(c: Const, wanted: float) -> bool:
     """True for a constant of one number close to `wanted`."""
     found = value(c)
-    return found is not None and math.isclose(found, wanted, rel_tol=1e-3)
+    return found is not None and math.isclose(found, wanted, rel_tol=CLOSE)

@@ -22,7 +22,8 @@ class Specify(Pass):
     """Observes each value that some integer operation needs in 8 bits, and each weight.
 
     A sum that only an addition, a bound or an output reads stays 32 bits wide and is not observed:
-    it is rounded once, behind them. Moves take the range of what they move.
+    it is rounded once, behind them. Moves take the range of what they move. What only float
+    operations read stays float.
     """
 
     name: ClassVar[str] = "specify"
@@ -56,9 +57,11 @@ def without_marks(graph: Graph) -> Graph:
 
 def narrow_values(graph: Graph, recipe: Recipe) -> frozenset[Node]:
     """The values to observe: some user needs 8 bits, and no operand decides the range."""
+    idle = read_in_float(graph, recipe)
     demand: dict[Node, bool] = {}
     for node in reversed(graph.nodes):
-        demand[node] = any(_needs(user, node, demand, graph, recipe) for user in graph.users[node])
+        users = [user for user in graph.users[node] if user not in idle]
+        demand[node] = any(_needs(user, node, demand, graph, recipe) for user in users)
     return frozenset(
         node
         for node, needed in demand.items()
@@ -67,6 +70,22 @@ def narrow_values(graph: Graph, recipe: Recipe) -> frozenset[Node]:
         and not isinstance(node, Const)
         and integer_role(node, recipe) is not Role.MOVE
     )
+
+
+def read_in_float(graph: Graph, recipe: Recipe) -> frozenset[Node]:
+    """Light operations whose result goes nowhere but into float operations.
+
+    Eight bits there would cost precision and save nothing: the sum of squares of a variance, say,
+    on its way to a square root. Contractions are worth it anyway.
+    """
+    found: set[Node] = set()
+    for node in reversed(graph.nodes):
+        users = graph.users[node]
+        if isinstance(node, Conv | ConvTranspose | MatMul) or not users or node in graph.results:
+            continue
+        if all(user in found or integer_role(user, recipe) is Role.FLOAT for user in users):
+            found.add(node)
+    return frozenset(found)
 
 
 def integer_role(node: Node, recipe: Recipe) -> Role:

@@ -19,7 +19,7 @@ from qcompile.calibrate.side_by_side import side_by_side
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.norm import BatchNorm
-from qcompile.ir.ops.source import Const, const, input_shape
+from qcompile.ir.ops.source import Const, Input, const, input_shape
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import Array
 
@@ -31,18 +31,16 @@ SAMPLES = 8
 def noise(graph: Graph, *, seed: int, count: int = SAMPLES) -> list[Sample]:
     """Guessed inputs: standard normal reals, smooth along spatial axes in every second sample.
 
-    Integer inputs are drawn from 0…99, truth values evenly.
+    Integer inputs are drawn from 0…99, truth values evenly; a mask lets everything through.
     """
     rng = np.random.default_rng(seed)
-    kinds = [(input_shape(node), node.type.elem.storage) for node in graph.inputs]
-    return [
-        tuple(_guess(shape, dtype, rng, index) for shape, dtype in kinds) for index in range(count)
-    ]
+    return [tuple(_guess(node, rng, index) for node in graph.inputs) for index in range(count)]
 
 
-def _guess(
-    shape: tuple[int, ...], dtype: np.dtype[np.generic], rng: np.random.Generator, index: int
-) -> Array:
+def _guess(node: Input, rng: np.random.Generator, index: int) -> Array:
+    shape, dtype = input_shape(node), node.type.elem.storage
+    if "mask" in node.name.lower() and dtype.kind in "biu":
+        return np.ones(shape, dtype)
     if dtype.kind == "b":
         return rng.integers(0, 2, shape).astype(dtype)
     if dtype.kind in "iu":

@@ -11,8 +11,10 @@ import numpy as np
 from qcompile.errors import ArtifactError, QcompileError
 from qcompile.ir.blob import Blob, mapped_blob
 from qcompile.ir.graph import Graph
+from qcompile.ir.ops.foreign import Foreign, Runner
 from qcompile.ir.parse import parse
 from qcompile.ir.text import blobs, dump
+from qcompile.ir.types import Array
 
 ALIGNMENT = 64
 CHUNK = 1 << 24
@@ -43,11 +45,25 @@ def read_graph(folder: Path) -> Graph:
         text = (folder / "graph.qc").read_text()
         index = json.loads((folder / "blobs.json").read_text())
         found = {digest: _blob(folder / "blobs.bin", entry) for digest, entry in index.items()}
-        return parse(text, found)
+        return parse(text, found, runner=foreign_runner())
     except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, QcompileError):
             raise
         raise ArtifactError(f"{folder}: cannot read its graph: {error}") from error
+
+
+def foreign_runner() -> Runner:
+    """Runs foreign operators in onnxruntime, which is imported when the first one runs."""
+    made: list[Runner] = []
+
+    def run(node: Foreign, operands: tuple[Array, ...]) -> tuple[Array, ...]:
+        if not made:
+            from qcompile.execute.foreign import OrtRunner
+
+            made.append(OrtRunner())
+        return made[0](node, operands)
+
+    return run
 
 
 def _blob(path: Path, entry: dict[str, Any]) -> Blob:
