@@ -192,8 +192,8 @@ def _checked(source: Iterable[Any], graph: Graph, where: str) -> Iterator[tuple[
 def _named(given: Any, graph: Graph, where: str) -> dict[str, Array]:
     if isinstance(given, Mapping):
         return _arrays(cast(Mapping[str, Any], given))
-    several = isinstance(given, tuple | list) and len(cast(list[Any], given)) > 0
-    first = cast(list[Any], given)[0] if several else given
+    row = cast(list[Any], given) if isinstance(given, tuple | list) else []
+    first = row[0] if row else given
     if len(graph.inputs) != 1:
         names = ", ".join(i.name for i in graph.inputs)
         raise CalibrationError(f"{where}: give a dict with arrays for {names}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qcompile.ir.dims import Shape, show
 from qcompile.ir.unit import Affine
 
-Array: TypeAlias = NDArray[np.generic]
+Array: TypeAlias = NDArray[Any]
 
 _FLOATS: dict[str, tuple[int, type]] = {
     "f64": (64, np.float64),

@@ -1,5 +1,6 @@
 """What holds for any network: meaning is kept, a second run changes nothing, bounds hold."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -106,7 +107,7 @@ def outside_of_bounds(graph: Graph, sample: Sample) -> list[str]:
     ]
 
 
-EXTREMES = {
+EXTREMES: dict[str, Callable[[Array], Array]] = {
     "all as small as can be": lambda x: np.full_like(x, -1e30),
     "all as great as can be": lambda x: np.full_like(x, 1e30),
     "one end or the other": lambda x: np.where(x < 0, -1e30, 1e30).astype(x.dtype),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from qcompile.frontends.onnx import graph_of
+from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 
 Values: TypeAlias = NDArray[Any]
@@ -55,7 +56,7 @@ def same_as_ort() -> Callable[..., Graph]:
         graph = graph_of(model, shapes=shapes)
         source = np.random.default_rng(7)
         feeds = {
-            i.name: source.standard_normal(i.declared.shape).astype(i.declared.elem.storage)
+            i.name: source.standard_normal(static(i.declared.shape)).astype(i.declared.elem.storage)
             for i in graph.inputs
         }
         options = onnxruntime.SessionOptions()
@@ -63,7 +64,7 @@ def same_as_ort() -> Callable[..., Graph]:
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, ["CPUExecutionProvider"]
         )
-        wanted = session.run([name for name, _ in graph.outputs], feeds)
+        wanted: Sequence[Any] = session.run([name for name, _ in graph.outputs], feeds)
         for got, want in zip(graph.run(*feeds.values()), wanted, strict=True):
             assert got.shape == want.shape
             assert got.dtype == want.dtype

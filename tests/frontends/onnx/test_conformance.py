@@ -43,7 +43,8 @@ def _cases() -> dict[str, list[Any]]:
         from onnx.backend.test.case.node import collect_testcases
 
         found: dict[str, list[Any]] = {}
-        for case in collect_testcases(None):
+        cases: list[Any] = collect_testcases(None)
+        for case in cases:
             ops = {node.op_type for node in case.model.graph.node}
             if len(ops) == 1 and not any(re.search(r, case.name) for r in LEFT_OUT.values()):
                 found.setdefault(next(iter(ops)), []).append(case)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -120,7 +121,7 @@ def test_no_opset(model: onnx.ModelProto) -> None:
     refused(model, "opset 1 is not supported")
 
 
-def _external(model: onnx.ModelProto, **where: object) -> None:
+def _external(model: onnx.ModelProto, **where: Any) -> None:
     tensor = model.graph.initializer[0]
     external_data_helper.set_external_data(tensor, **where)
     tensor.ClearField("raw_data")

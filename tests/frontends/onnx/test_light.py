@@ -1,5 +1,8 @@
 """The nine well-known networks, with seeded weights, against onnxruntime."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -22,8 +25,8 @@ def _check(name: str) -> None:
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
     (feed,) = (node.name for node in graph.inputs)
-    (want,) = session.run(None, {feed: picture})
-    (got,) = graph.run(picture)
+    wanted: Sequence[Any] = session.run(None, {feed: picture})
+    (got,), (want,) = graph.run(picture), wanted
     assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
 
 

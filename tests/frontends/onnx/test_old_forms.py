@@ -1,6 +1,7 @@
 """What used to be attributes, and meant something else, in older operator sets."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_attributes(build, same_as_ort: Same, old) -> None:
 @pytest.mark.parametrize("opset", [7, 9])
 def test_upsample(build, same_as_ort: Same, mode: str, opset: int) -> None:
     scales = [1.0, 1.0, 2.0, 1.5]
-    attribute = {"scales": scales} if opset == 7 else {}
+    attribute: dict[str, Any] = {"scales": scales} if opset == 7 else {}
     proto = node("Upsample", ["x"] if opset == 7 else ["x", "s"], ["y"], mode=mode, **attribute)
     weights = {} if opset == 7 else {"s": np.array(scales, np.float32)}
     native(same_as_ort(build([proto], inputs={"x": (1, 2, 4, 6)}, weights=weights, opset=opset)))

@@ -1,6 +1,7 @@
 """The test models inside the onnx package: opset 6 and up, inputs and outputs included."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ SIMPLE = sorted((DATA / "simple").iterdir())
 NO_TENSORS = ("gradient", "sequence", "strnorm")  # strings, sequences, training
 
 
-def _arrays(folder: Path, kind: str) -> list[NDArray[np.generic]]:
+def _arrays(folder: Path, kind: str) -> list[NDArray[Any]]:
     count = len(list((folder / "test_data_set_0").glob(f"{kind}_*.pb")))
     paths = [folder / "test_data_set_0" / f"{kind}_{i}.pb" for i in range(count)]
     return [numpy_helper.to_array(onnx.TensorProto.FromString(p.read_bytes())) for p in paths]

@@ -1,10 +1,12 @@
 """Models that are quantized already keep their scales."""
 
 from collections.abc import Callable
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from qcompile.frontends.onnx import graph_of
@@ -41,7 +43,7 @@ def test_qdq_network_keeps_units(build, same_as_ort: Same) -> None:
     graph = same_as_ort(model)
     match next(n for n in graph.nodes if isinstance(n, Conv)):
         case Conv(x=FakeQuant() as x, w=FakeQuant(x=Const()) as w, bias=Const()):
-            assert (x.elem, x.unit) == (U8, per_tensor(np.float32(0.05), 128))
+            assert (x.elem, x.unit) == (U8, per_tensor(float(np.float32(0.05)), 128))
             assert (w.elem, w.unit) == (I8, Affine(tuple(map(float, SCALES)), axis=0))
         case other:
             raise AssertionError(other)
@@ -98,7 +100,7 @@ def test_qlinear_operators_become_float_ones_between_units(build, same_as_ort: S
 
 
 def test_weights_in_blocks_become_floats(build) -> None:
-    weights = {
+    weights: dict[str, NDArray[Any]] = {
         "w": np.arange(-8, 8).reshape(8, 2).astype(ml_dtypes.int4),
         "s": np.array([[1, 2], [3, 4]], np.float32),
     }

@@ -72,7 +72,7 @@ def test_conv(build, native: Same, window: dict, groups: int, each: int) -> None
 def test_conv_transpose(build, native: Same, window: dict, groups: int, extra: int) -> None:
     strides = [max(s, 2) for s in window["strides"]]
     w = np.random.default_rng(3).standard_normal((4, 3, *window["kernel_shape"]))
-    form = window | {"strides": strides, "output_padding": [extra] * len(strides)}
+    form: dict[str, Any] = window | {"strides": strides, "output_padding": [extra] * len(strides)}
     proto = node("ConvTranspose", ["x", "w"], ["y"], group=groups, **form)
     spatial = lengths(window)
     native(build([proto], inputs={"x": (1, 4, *spatial)}, weights={"w": w.astype(np.float32)}))
@@ -81,7 +81,7 @@ def test_conv_transpose(build, native: Same, window: dict, groups: int, extra: i
 @quick
 @given(window=windows(), ceil=st.booleans(), op=st.sampled_from(["MaxPool", "AveragePool"]))
 def test_pools(build, native: Same, window: dict, ceil: bool, op: str) -> None:
-    form = window | {"ceil_mode": int(ceil and window["auto_pad"] == "NOTSET")}
+    form: dict[str, Any] = window | {"ceil_mode": int(ceil and window["auto_pad"] == "NOTSET")}
     native(
         build([node(op, ["x"], ["y"], **form)], inputs={"x": (2, 3, *lengths(window))}, opset=19)
     )
@@ -90,7 +90,7 @@ def test_pools(build, native: Same, window: dict, ceil: bool, op: str) -> None:
 @quick
 @given(window=windows(), ceil=st.booleans())
 def test_average_that_counts_the_border(build, native: Same, window: dict, ceil: bool) -> None:
-    form = window | {
+    form: dict[str, Any] = window | {
         "ceil_mode": int(ceil and window["auto_pad"] == "NOTSET"),
         "count_include_pad": 1,
     }
@@ -115,7 +115,7 @@ def test_resize_to_sizes(build, native: Same, rule: str, mode: str, to: tuple) -
 @pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
 @pytest.mark.parametrize("scale", [2.0, 0.5, 1.7, 3.0])
 def test_resize_by_scales(build, native: Same, rounding: str, scale: float) -> None:
-    form = {"mode": "nearest", "nearest_mode": rounding}
+    form: dict[str, Any] = {"mode": "nearest", "nearest_mode": rounding}
     proto = node("Resize", ["x", "", "s"], ["y"], **form)
     weights = {"s": np.array([1, 1, scale, 1.5], np.float32)}
     native(build([proto], inputs={"x": (1, 2, 4, 7)}, weights=weights, opset=19))

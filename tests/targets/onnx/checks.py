@@ -59,8 +59,9 @@ def weights(
     return const(values, elem=kind, unit=Affine(scale, points, axis=axis), name=name)
 
 
-def bias(rng: np.random.Generator, like: Affine, *, name: str = "b") -> Const:
+def bias(rng: np.random.Generator, like: Affine | None, *, name: str = "b") -> Const:
     """An int32 bias in the accumulator's unit, given without the bias."""
+    assert like is not None
     values = rng.integers(-50000, 50000, len(like.scale)).astype(np.int32)
     axis = None if like.axis is None else 0
     return const(values, unit=Affine(like.scale, axis=axis), name=name)

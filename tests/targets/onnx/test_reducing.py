@@ -108,14 +108,16 @@ def test_softmax_and_arg_on_floats():
 def test_norms():
     rng = np.random.default_rng(0)
     x = reals(2, 3, 4, 5)
-    four = [const(rng.uniform(0.5, 2, 3).astype(np.float32), name=f"c{i}") for i in range(4)]
+    gamma, beta, mean, var = (
+        const(rng.uniform(0.5, 2, 3).astype(np.float32), name=f"c{i}") for i in range(4)
+    )
     last = [const(rng.uniform(0.5, 2, 5).astype(np.float32), name=f"d{i}") for i in range(2)]
     graph = near(
-        BatchNorm(x, *four, 1e-3),
-        InstanceNorm(x, *four[:2]),
+        BatchNorm(x, gamma, beta, mean, var, 1e-3),
+        InstanceNorm(x, gamma, beta),
         LayerNorm(x, last[0], last[1], 3),
         LayerNorm(x, last[0], None, 3),
         LocalResponseNorm(x, 3),
     )
     assert to_onnx(graph).opset_import[0].version == 17
-    assert to_onnx(graph_of(BatchNorm(x, *four))).ir_version <= 8
+    assert to_onnx(graph_of(BatchNorm(x, gamma, beta, mean, var))).ir_version <= 8
