@@ -193,7 +193,7 @@ def _named(given: Any, graph: Graph, where: str) -> dict[str, Array]:
     if isinstance(given, Mapping):
         return _arrays(cast(Mapping[str, Any], given))
     row = cast(list[Any], given) if isinstance(given, tuple | list) else []
-    first = row[0] if row else given
+    first = cast(Any, row[0] if row else given)
     if len(graph.inputs) != 1:
         names = ", ".join(i.name for i in graph.inputs)
         raise CalibrationError(f"{where}: give a dict with arrays for {names}")
