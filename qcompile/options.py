@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qcompile.errors import UsageError
+
+METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -28,6 +32,12 @@ class Options:
     dump_after_each: Path | None = None
     seed: int = 0
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
+        if self.threads < 1:
+            raise UsageError(f"{self.threads} threads: give 1 or more")
 
     @property
     def identity(self) -> dict[str, Any]:
