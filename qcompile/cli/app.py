@@ -15,9 +15,9 @@ from qcompile.cli.arguments import (
     refuse_later_work,
     see_current_folder,
 )
+from qcompile.options import METHODS
 
 FOLDER = click.Path(path_type=Path)
-METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 threads_option = click.option(
