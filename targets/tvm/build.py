@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from qcompile.errors import ToolchainError
 from qcompile.ir.graph import Graph
 from qcompile.program.plan import plan
 from qcompile.program.program import Buffer, Call, Program
-from qcompile.targets.tvm.draft import Stored
 from qcompile.targets.tvm.emit import Source, model_c
 from qcompile.targets.tvm.expr import Dot
 from qcompile.targets.tvm.isa import Isa
@@ -29,8 +29,16 @@ from qcompile.targets.tvm.select import Lowered, lower
 
 LIBRARY, WEIGHTS, HEADER, MAIN = "model.so", "weights.bin", "model.h", "main.c"
 OBJECTS = 8  # kernels go into this many object files, whatever the number of processes
+WORKER = (sys.executable, "-m", "qcompile.targets.tvm.worker")
 COMPILE = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-g0")
-LINK = ("-shared", "-Wl,--build-id=none", "-Wl,-s", "-Wl,-Bsymbolic", "-Wl,--gc-sections")
+LINK = (
+    "-shared", "-Wl,--build-id=none", "-Wl,-s", "-Wl,-Bsymbolic", "-Wl,--gc-sections",
+    "-Wl,--version-script=exports",
+)  # fmt: skip
+EXPORTS = "{ global: qc_*; local: *; };\n"
+
+
+Compiler = Callable[[Mapping[str, Nest], Isa, Path], list[Path]]
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,10 @@ class Built:
     kernels: tuple[str, ...]
 
 
-def build(graph: Graph, isa: Isa, folder: Path, *, threads: int = 2) -> Built:
-    """Compiles the graph into the folder."""
+def build(
+    graph: Graph, isa: Isa, folder: Path, *, threads: int = 2, compiler: Compiler | None = None
+) -> Built:
+    """Compiles the graph into the folder; kernels by `compiler`, in child processes by default."""
     lowered = lower(graph, isa)
     names = tuple(kernel_name(step.nest) for step in lowered.steps)
     program = planned(lowered)
@@ -60,7 +70,8 @@ def build(graph: Graph, isa: Isa, folder: Path, *, threads: int = 2) -> Built:
         text = files("qcompile.targets.tvm").joinpath(template).read_text()
         (folder / template).write_text(text)
     with tempfile.TemporaryDirectory() as work:
-        objects = compile_kernels(nests, isa, Path(work), threads=threads)
+        compiled = compiler or partial(compile_kernels, threads=threads)
+        objects = compiled(nests, isa, Path(work))
         _link(model_c(source), objects, folder, Path(work), isa)
     return Built((LIBRARY, WEIGHTS, HEADER, MAIN), lowered, program, names)
 
@@ -87,17 +98,20 @@ def kernel_name(nest: Nest) -> str:
 
 
 def fingerprint(data: bytes) -> int:
-    """The 64-bit hash that the runtime checks: a mix of all words."""
-    state = 0x9E3779B97F4A7C15 ^ len(data)
-    for word in np.frombuffer(data[: len(data) // 8 * 8], "<u8").tolist():
-        state = (state ^ word) * 0xFF51AFD7ED558CCD & (1 << 64) - 1
-        state ^= state >> 32
-    return state
+    """The 64-bit checksum that the runtime computes: the sum of all words, each mixed with its
+    place."""
+    words = np.frombuffer(data[: len(data) // 8 * 8], "<u8")
+    total = len(data)
+    for start in range(0, words.size, 1 << 20):
+        part = words[start : start + (1 << 20)]
+        places = np.arange(start + 1, start + 1 + part.size, dtype=np.uint64)
+        mixed = part + places * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
+        total += int((mixed ^ (mixed >> np.uint64(29))).sum(dtype=np.uint64))
+    return total & ((1 << 64) - 1)
 
 
-def compile_kernels(
-    nests: Mapping[str, Nest], isa: Isa, work: Path, *, threads: int
-) -> list[Path]:
+def compile_kernels(nests: Mapping[str, Nest], isa: Isa, work: Path, *, threads: int) -> list[Path]:
     """Object files of all kernels; `threads` processes side by side, the same bytes for any."""
     shares = _shares(nests)
     jobs = [work / f"kernels{i}.pickle" for i in range(len(shares))]
@@ -124,7 +138,7 @@ def _shares(nests: Mapping[str, Nest]) -> list[dict[str, Nest]]:
 
 
 def _start(jobs: Sequence[Path]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "qcompile.targets.tvm.worker", *map(str, jobs)]
+    command = [*WORKER, *map(str, jobs)]
     environment = {**os.environ, "TVM_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -136,6 +150,7 @@ def _link(text: str, objects: Sequence[Path], folder: Path, work: Path, isa: Isa
     (work / "model.c").write_text(text)
     header = files("qcompile.targets.tvm").joinpath(HEADER).read_text()
     (work / HEADER).write_text(header)
+    (work / "exports").write_text(EXPORTS)
     _run([*compiler, *COMPILE, "-c", "model.c", "-o", "model.o"], work)
     parts = ["model.o", *(o.name for o in objects)]
     _run([*compiler, *LINK, *parts, "-o", LIBRARY, "-lm", "-lpthread"], work)
@@ -148,7 +163,9 @@ def c_compiler(isa: Isa) -> list[str]:
     wanted = os.environ.get("QCOMPILE_CC")
     if wanted:
         return wanted.split()
-    names = [f"{machine}-linux-gnu-gcc"] if machine != os.uname().machine else ["cc", "gcc", "clang"]
+    names = (
+        [f"{machine}-linux-gnu-gcc"] if machine != os.uname().machine else ["cc", "gcc", "clang"]
+    )
     for name in names:
         if shutil.which(name):
             return [name]
@@ -161,6 +178,3 @@ def _run(command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ToolchainError(f"{' '.join(command)}: {done.stderr[-4000:]}")
-
-
-__all__ = ["Built", "Stored", "build"]

@@ -49,7 +49,8 @@ class _Kernel:
         handles = [T.arg(f"v{i}", T.handle(NAMES[v.elem])) for i, v in enumerate(every)]
         first, last = T.arg("lo", T.int32()), T.arg("hi", T.int32())
         self.buffers = [
-            T.decl_buffer((HUGE,), NAMES[v.elem], data=h) for v, h in zip(every, handles, strict=True)
+            T.decl_buffer((HUGE,), NAMES[v.elem], data=h)
+            for v, h in zip(every, handles, strict=True)
         ]
         self.places = list(product(*(range(t) for t in self.nest.tile)))
         self.accumulators = self._allocate()
@@ -61,9 +62,7 @@ class _Kernel:
         if nest.body is None:
             return []
         elem = "i32" if nest.combine == "dot" else nest.body.elem
-        return [
-            T.alloc_buffer((nest.lanes,), NAMES[elem], scope="local") for _ in self.places
-        ]
+        return [T.alloc_buffer((nest.lanes,), NAMES[elem], scope="local") for _ in self.places]
 
     def _tile_of(self, task: Tir) -> None:
         nest = self.nest
@@ -138,7 +137,9 @@ class _Kernel:
 
     def _dot(self, acc: Tir, body: e.Dot, place: tuple[int, ...], steps: tuple[int, ...]) -> Tir:
         lanes, dot = self.nest.lanes, self.isa.dot
-        x = self._once(("x", self._constant(body.x, place, steps)), lambda: self._word(body, place, steps))
+        x = self._once(
+            ("x", self._constant(body.x, place, steps)), lambda: self._word(body, place, steps)
+        )
         at = self._address(body.w, place, steps)
         count = lanes * dot.group
         buffer = self.buffers[body.w]
@@ -256,14 +257,14 @@ class _Kernel:
         nest = self.nest
         return nest.exact and nest.outer[-1] % nest.lanes > 0 and nest.outer[-1] > nest.lanes
 
-    def _constant(self, view: int, place: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Any, ...]:
+    def _constant(
+        self, view: int, place: tuple[int, ...], steps: tuple[int, ...]
+    ) -> tuple[Any, ...]:
         """What tells apart the addresses of one view within a tile."""
         seen = (*self.nest.views, self.nest.out)[view]
         loops = (*place, *steps)
         fixed = sum(s * i for s, i in zip(seen.steps, loops, strict=False) if isinstance(s, int))
-        looked = tuple(
-            i for s, i in zip(seen.steps, loops, strict=False) if isinstance(s, Table)
-        )
+        looked = tuple(i for s, i in zip(seen.steps, loops, strict=False) if isinstance(s, Table))
         lane = place[-1] if isinstance(seen.lane, Table) else 0
         return (view, fixed, looked, lane)
 

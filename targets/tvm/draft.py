@@ -85,7 +85,8 @@ class Draft:
     """Views over the output places of `shape`, run in `order`, `lanes` at a time.
 
     `grid` says (start, step) per axis: place i stands for index start + i·step of the values that
-    are read alongside, which matters where only every other place is computed.
+    are read alongside, which matters where only every other place is computed. `exact`: nothing past
+    the last place may be written (or, in arrays of the caller's, read).
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class Draft:
         lanes: int,
         *,
         grid: Sequence[tuple[int, int]] = (),
+        exact: bool = False,
     ) -> None:
         self.weights = weights
         self.shape = tuple(shape)
         self.order = tuple(order) or (0,)
         self.lanes = lanes
+        self.exact = exact
         self.grid = tuple(grid) or ((0, 1),) * len(self.shape)
         self.inner: tuple[int, ...] = ()
         self.views: list[View] = []

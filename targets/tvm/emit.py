@@ -167,6 +167,8 @@ def _border(source: Source, value: Value) -> str:
     last = max(i for i, (before, after) in enumerate(sides) if before or after) + 1
     bits = int.from_bytes(_element(value).tobytes(), "little")
     before, after = ([s[i] for s in sides] for i in (0, 1))
+    if before[-1] or after[-1]:
+        after[-1] = extents[-1] - before[-1] - layout.shape[layout.inner]
     lists = ", ".join("{" + ", ".join(map(str, v)) + "}" for v in (extents, before, after))
     offset = source.offsets[value.where]
     width = BYTES[value.elem]
@@ -219,7 +221,7 @@ def _step_table(source: Source, shown: Sequence[int]) -> str:
         value = shown.index(i) if i in shown else -1
         name = _quoted(step.node.name or step.node.op)
         rows.append(
-            f'  {{step_{i}, {step.nest.tasks}, {phase}, {border}, {value}, {name}, '
+            f"  {{step_{i}, {step.nest.tasks}, {phase}, {border}, {value}, {name}, "
             f'"{source.kernels[i]}"}},'
         )
     return "static const qc_step qc_steps[] = {\n" + "\n".join(rows) + "\n};"
@@ -262,4 +264,8 @@ def _quoted(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text).replace("*/", "* /").replace("/*", "/ *")
+    return (
+        "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+        .replace("*/", "* /")
+        .replace("/*", "/ *")
+    )

@@ -79,9 +79,7 @@ def met(weights: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
 def _phase(window: Window, i: int, length: int, residue: int) -> Axis:
     """Places p ≡ residue (mod stride): x index (p + pad − dilation·k) / stride where it is whole."""
     stride, dilation, pad = window.stride[i], window.dilation[i], window.pads[i]
-    taps = tuple(
-        k for k in range(window.kernel[i]) if (residue + pad - dilation * k) % stride == 0
-    )
+    taps = tuple(k for k in range(window.kernel[i]) if (residue + pad - dilation * k) % stride == 0)
     places = [(residue + pad - dilation * k) // stride for k in taps]
     step = places[1] - places[0] if len(places) > 1 else 0
     return Axis(

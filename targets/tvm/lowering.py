@@ -62,7 +62,9 @@ class Lowering:
     def scratch(self, node: Node, shape: Sequence[int], elem: str) -> Value:
         """Row-major memory for an intermediate result of a node's own."""
         layout = row_major(tuple(shape))
-        where = Buffer(f"{len(self.steps)}.{node.name or node.op}.{elem}", (layout.size + SLACK) * BYTES[elem])
+        where = Buffer(
+            f"{len(self.steps)}.{node.name or node.op}.{elem}", (layout.size + SLACK) * BYTES[elem]
+        )
         return Value(where, layout, elem)
 
     def dense_scratch(self, node: Node, shape: tuple[int, ...], elem: str) -> Value:
@@ -115,11 +117,12 @@ class Lowering:
         """Copies between layouts where nothing may be touched past the caller's arrays."""
         shape, order = target.layout.shape, target.layout.order
         run = shape[order[-1]] if order else 1
-        draft = self.draft(shape, order, lanes=None if run >= self.isa.lanes else 1)
+        lanes = None if run >= self.isa.lanes else 1
+        draft = self.draft(shape, order, lanes=lanes, exact=True)
         number = draft.view(
             source.where, source.elem, source.layout.strides, offset=source.layout.offset
         )
-        self.finish(node, draft, target, e.load(number, source.elem), exact=True)
+        self.finish(node, draft, target, e.load(number, source.elem))
 
     def draft(
         self,
@@ -128,13 +131,15 @@ class Lowering:
         *,
         lanes: int | None = None,
         grid: Sequence[tuple[int, int]] = (),
+        exact: bool = False,
     ) -> Draft:
         """A nest to be written over the places of `shape`."""
-        return Draft(self.weights, shape, order, lanes or self.isa.lanes, grid=grid)
+        width = lanes or self.isa.lanes
+        return Draft(self.weights, shape, order, width, grid=grid, exact=exact)
 
     def chain(self, group: Group, draft: Draft) -> Chain:
         """The group's pointwise part over a draft's places."""
-        paired = self.isa.paired
+        paired = self.isa.paired and draft.lanes > 1 and not draft.exact
         for node in group.reads:
             self.value(node)
         return Chain(draft, self.values, frozenset(group.members), self.bounds, paired)
@@ -150,7 +155,6 @@ class Lowering:
         body: e.Expr | None = None,
         combine: str = "",
         init: e.Expr | None = None,
-        exact: bool = False,
         border: Value | bool = True,
         place: tuple[Sequence[int], int] | None = None,
     ) -> None:
@@ -162,6 +166,7 @@ class Lowering:
         own, offset = place or (target.layout.strides, target.layout.offset)
         strides, start = draft.on_grid(own)
         out = draft.made(target.elem, strides, offset=offset + start)
+        assert draft.exact or not isinstance(target.where, External)
         narrow = target.layout.width < 16 and draft.lanes > 1
         nest = Nest(
             outer=draft.extents(),
@@ -173,14 +178,16 @@ class Lowering:
             init=init,
             finish=result,
             lanes=draft.lanes,
-            exact=exact or narrow or isinstance(target.where, External),
+            exact=draft.exact or narrow,
         )
         around = target if border is True else border
         halo = around if isinstance(around, Value) and around.layout.has_halo else None
         args: tuple[Arg, ...] = (*draft.args, target.where)
         shown = self.values.get(node)
         at = target.where
-        shows = shown if shown is not None and isinstance(at, Buffer) and at == shown.where else None
+        shows = (
+            shown if shown is not None and isinstance(at, Buffer) and at == shown.where else None
+        )
         self.steps.append(Step_(node, schedule(nest, self.isa), args, halo, shows))
 
 

@@ -103,9 +103,7 @@ class Chain:
         if node.type.unit is None:
             return loaded
         lo, hi = self.bounds.of(node)
-        return e.load(
-            loaded.view, loaded.elem, lo=max(lo, loaded.lo), hi=min(hi, loaded.hi)
-        )
+        return e.load(loaded.view, loaded.elem, lo=max(lo, loaded.lo), hi=min(hi, loaded.hi))
 
     def _binary(self, node: b.Binary, a: Node, c: Node) -> e.Expr:
         op = _ARITHMETIC[type(node)]
@@ -232,4 +230,3 @@ def stored(elem: Scalar) -> str:
 
 def _shape(kind: TensorType) -> tuple[int, ...]:
     return tuple(d for d in kind.shape if isinstance(d, int))
-

@@ -27,6 +27,7 @@ def rescaled(
     paired: bool,
 ) -> e.Expr:
     """clip((x · m + 2^(shift−1) >> shift) + plus, lo, hi); m broadcasts to the output places."""
+    paired = paired and draft.lanes > 1
     if m.size == 1:
         return _by_one(x, int(m.reshape(())), shift, plus=plus, lo=lo, hi=hi, paired=paired)
     greatest = int(m.max())
@@ -37,15 +38,13 @@ def rescaled(
         fits = True
     per_lane = m.shape[draft.order[-1]] > 1 and m.size == m.shape[draft.order[-1]]
     fits = fits and _reach(x, greatest, shift, plus) <= INT64_MAX
-    if paired and per_lane and fits and draft.lanes % 2 == 0:
+    if paired and per_lane and fits:
         return e.Rescale(lo, hi, "i32", x, _pairs(m, draft), shift, plus, paired=True)
     factor = draft.constant(m.astype(np.int32), "i32")
     return e.Rescale(lo, hi, "i32", x, factor, shift, plus)
 
 
-def _by_one(
-    x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paired: bool
-) -> e.Expr:
+def _by_one(x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paired: bool) -> e.Expr:
     """One multiplier: hold x to where the result is in bounds, then use the narrowest words."""
 
     def value(q: int) -> int:
@@ -107,7 +106,9 @@ def _held(
     floor = draft.constant(low.reshape(m.shape).astype(np.int32), "i32")
     ceiling = draft.constant(high.reshape(m.shape).astype(np.int32), "i32")
     above = e.Binary(x.lo, x.hi, "i32", "max", x, floor)
-    return e.Binary(max(x.lo, int(low.min())), min(x.hi, int(high.max())), "i32", "min", above, ceiling)
+    return e.Binary(
+        max(x.lo, int(low.min())), min(x.hi, int(high.max())), "i32", "min", above, ceiling
+    )
 
 
 def _crossing(target: int, m: int, shift: int, *, up: bool) -> int:

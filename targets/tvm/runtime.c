@@ -231,15 +231,17 @@ EXPORT qc_status qc_set_threads(qc_model *model, int32_t count) {
 
 /* opening */
 
+/* The sum of all words, each mixed with its place. */
 static uint64_t fingerprint(const uint8_t *data, size_t bytes) {
-  uint64_t h = 0x9e3779b97f4a7c15u ^ bytes;
-  for (size_t i = 0; i + 8 <= bytes; i += 8) {
+  uint64_t total = bytes;
+  for (size_t i = 0; i < bytes / 8; i++) {
     uint64_t word;
-    memcpy(&word, data + i, 8);
-    h = (h ^ word) * 0xff51afd7ed558ccdu;
-    h ^= h >> 32;
+    memcpy(&word, data + 8 * i, 8);
+    word += (i + 1) * 0x9e3779b97f4a7c15u;
+    word = (word ^ word >> 32) * 0xff51afd7ed558ccdu;
+    total += word ^ word >> 29;
   }
-  return h;
+  return total;
 }
 
 static qc_status check_cpu(void) {

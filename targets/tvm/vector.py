@@ -54,7 +54,11 @@ class Place:
 
     def splat(self, value: float, elem: str) -> Tir:
         """The same number in all lanes."""
-        number = T.FloatImm("float32", float(value)) if elem == "f32" else T.IntImm(NAMES[elem], int(value))
+        number = (
+            T.FloatImm("float32", float(value))
+            if elem == "f32"
+            else T.IntImm(NAMES[elem], int(value))
+        )
         return number if self.lanes == 1 else T.broadcast(number, self.lanes)
 
     def cast(self, value: Tir, elem: str) -> Tir:
@@ -111,7 +115,7 @@ def _binary(x: e.Binary, at: Place) -> Tir:
         case "mul":
             return a * b
         case "div":
-            return T.truncdiv(a, b) if not x.is_float else a / b
+            return a / b if x.is_float else _quotient(a, b, x.elem, at)
         case "mod":
             return T.truncmod(a, b)
         case "max":
@@ -132,6 +136,15 @@ def _binary(x: e.Binary, at: Place) -> Tir:
             return T.pow(a, b)
         case _:
             return _compare(x.op, a, b, at)
+
+
+def _quotient(a: Tir, b: Tir, elem: str, at: Place) -> Tir:
+    """a / b toward zero; what the processor would trap on (b = 0, the least integer by -1) has a
+    value, for lanes that hold nothing are computed, too."""
+    less, zero = tvm.tirx.EQ(b, at.splat(-1, elem)), tvm.tirx.EQ(b, at.splat(0, elem))
+    one = at.splat(1, elem)
+    safe = T.Select(less, one, T.Select(zero, one, b))
+    return T.Select(less, at.splat(0, elem) - a, T.truncdiv(a, safe))
 
 
 def _compare(op: str, a: Tir, b: Tir, at: Place) -> Tir:

@@ -148,11 +148,7 @@ def reduce(ctx: Lowering, group: Group) -> None:
         combine = "max" if isinstance(node, ReduceMax) else "min"
         sign = 1 if combine == "max" else -1
         bound = LEAST if combine == "max" else GREATEST
-        init = (
-            e.imm(sign * FLOAT_LEAST, "f32")
-            if x.elem == "f32"
-            else e.imm(bound[x.elem])
-        )
+        init = e.imm(sign * FLOAT_LEAST, "f32") if x.elem == "f32" else e.imm(bound[x.elem])
         acc = e.Acc(body.lo, body.hi, body.elem)
     chain.done[node] = acc
     assert shape == draft.shape
@@ -162,9 +158,7 @@ def reduce(ctx: Lowering, group: Group) -> None:
     )  # fmt: skip
 
 
-def reducing(
-    ctx: Lowering, node: Node, axes: Sequence[int], x: Value, target: Value
-) -> Draft:
+def reducing(ctx: Lowering, node: Node, axes: Sequence[int], x: Value, target: Value) -> Draft:
     """A draft over the result's places; lane by lane where neighbours are reduced."""
     shape = static(node.type.shape)
     order = target.layout.order

@@ -60,14 +60,12 @@ def _shape(node: Node) -> tuple[int, ...]:
 
 def _copy(
     ctx: Lowering, node: Node, source: Value, target: Value, strides: Sequence[Step],
-    offset: int, *, exact: bool = False, border: bool = True, draft: Draft | None = None,
+    offset: int,
 ) -> None:  # fmt: skip
     """target[i] = source[offset + Σ i·stride]."""
-    draft = draft or ctx.draft(target.layout.shape, target.layout.order)
+    draft = ctx.draft(target.layout.shape, target.layout.order)
     number = draft.view(source.where, source.elem, strides, offset=offset)
-    ctx.finish(
-        node, draft, target, e.load(number, source.elem), exact=exact, border=border
-    )
+    ctx.finish(node, draft, target, e.load(number, source.elem))
 
 
 def _reshape(ctx: Lowering, node: Node, x: Node) -> None:
@@ -111,12 +109,10 @@ def _reshaped(
     inside = _split_strides(source.layout.strides, before, factors)
     outside = _split_strides(target.layout.strides, after, factors)
     lanes = None if factors[-1] >= ctx.isa.lanes else 1
-    draft = ctx.draft(factors, tuple(range(len(factors))), lanes=lanes)
+    draft = ctx.draft(factors, tuple(range(len(factors))), lanes=lanes, exact=True)
     number = draft.view(source.where, source.elem, inside, offset=source.layout.offset)
     result = e.load(number, source.elem)
-    ctx.finish(
-        node, draft, target, result, exact=True, place=(outside, target.layout.offset)
-    )
+    ctx.finish(node, draft, target, result, place=(outside, target.layout.offset))
 
 
 def _common_factors(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
@@ -181,12 +177,17 @@ def _copy_into(
     start: int, *, first: bool,
 ) -> None:  # fmt: skip
     source = ctx.value(x)
-    draft = ctx.draft(part, target.layout.order, lanes=_lanes_for(ctx, target, part))
-    number = draft.view(source.where, source.elem, source.layout.strides, offset=source.layout.offset)
+    draft = ctx.draft(
+        part, target.layout.order, lanes=_lanes_for(ctx, target, part),
+        exact=axis == target.layout.inner,
+    )  # fmt: skip
+    number = draft.view(
+        source.where, source.elem, source.layout.strides, offset=source.layout.offset
+    )
     offset = target.layout.offset + start * target.layout.strides[axis]
     ctx.finish(
-        node, draft, target, e.load(number, source.elem), exact=axis == target.layout.inner,
-        border=first, place=(target.layout.strides, offset),
+        node, draft, target, e.load(number, source.elem), border=first,
+        place=(target.layout.strides, offset),
     )  # fmt: skip
 
 
@@ -214,14 +215,14 @@ def _gather(ctx: Lowering, node: Node, x: Node, indices: Ints, axis: int) -> Non
     target = ctx.allocate(node, _gathered(shape, axis, indices.ndim))
     order = tuple(range(len(flat)))
     last = axis == len(flat) - 1
-    draft = ctx.draft(flat, order, lanes=1 if last else None)
+    draft = ctx.draft(flat, order, lanes=1 if last else None, exact=last)
     steps: list[Step] = list(source.layout.strides)
     stride = source.layout.strides[axis]
     steps[axis] = draft.table(rows * stride)
     number = draft.view(source.where, source.elem, steps, offset=source.layout.offset)
     outside = packed(flat, order).strides if not last else _dense_strides(flat)
     result = e.load(number, source.elem)
-    ctx.finish(node, draft, target, result, exact=last, place=(outside, 0))
+    ctx.finish(node, draft, target, result, place=(outside, 0))
 
 
 def _gather_by_value(ctx: Lowering, node: Gather) -> None:
@@ -237,7 +238,9 @@ def _gather_by_value(ctx: Lowering, node: Gather) -> None:
     )  # fmt: skip
     tail = len(target.layout.shape) - axis - rank
     own = (*(0,) * axis, *places.layout.strides, *(0,) * tail)
-    raw = load_of(draft.view(places.where, places.elem, own, offset=places.layout.offset), places.elem)
+    raw = load_of(
+        draft.view(places.where, places.elem, own, offset=places.layout.offset), places.elem
+    )
     index: e.Expr = raw if raw.elem == "i32" else e.Convert(*e.INT32, "i32", raw)
     length = _shape(node.x)[axis]
     below = e.Binary(0, 1, "i32", "lt", index, e.imm(0))
@@ -295,18 +298,22 @@ def _line(node: Pad, axis: int, length: int) -> Ints:
 
 def _pad_constant(ctx: Lowering, node: Pad, before: Sequence[int]) -> None:
     """The border is filled as a halo would be, the rest copied inside."""
+    if node in ctx.halos and ctx.halos[node][1] != node.fill:
+        del ctx.halos[node]
     source, target = ctx.value(node.x), ctx.allocate(node)
     shape, old = _shape(node), _shape(node.x)
     inner = tuple(
-        (max(b, 0), max(new - length - b, 0)) for b, new, length in zip(before, shape, old, strict=True)
+        (max(b, 0), max(new - length - b, 0))
+        for b, new, length in zip(before, shape, old, strict=True)
     )
-    part = tuple(
-        new - sum(room) for new, room in zip(shape, inner, strict=True)
-    )
+    part = tuple(new - sum(room) for new, room in zip(shape, inner, strict=True))
     offset = source.layout.offset - sum(
         min(b, 0) * s for b, s in zip(before, source.layout.strides, strict=True)
     )
-    draft = ctx.draft(part, target.layout.order, lanes=_lanes_for(ctx, target, part))
+    draft = ctx.draft(
+        part, target.layout.order, lanes=_lanes_for(ctx, target, part),
+        exact=any(inner[target.layout.inner]),
+    )  # fmt: skip
     number = draft.view(source.where, source.elem, source.layout.strides, offset=offset)
     start = target.layout.offset + sum(
         room[0] * s for room, s in zip(inner, target.layout.strides, strict=True)
@@ -317,16 +324,13 @@ def _pad_constant(ctx: Lowering, node: Pad, before: Sequence[int]) -> None:
         fill=node.fill,
     )
     ctx.finish(
-        node, draft, target, e.load(number, source.elem),
-        exact=inner[target.layout.inner][1] > 0, border=around,
+        node, draft, target, e.load(number, source.elem), border=around,
         place=(target.layout.strides, start),
     )  # fmt: skip
 
 
 def _added(inner: tuple[tuple[int, int], ...], layout: Layout) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (a[0] + b[0], a[1] + b[1]) for a, b in zip(inner, layout.halo, strict=True)
-    )
+    return tuple((a[0] + b[0], a[1] + b[1]) for a, b in zip(inner, layout.halo, strict=True))
 
 
 def interpolate(ctx: Lowering, group: Group) -> None:
@@ -360,7 +364,9 @@ def _interpolated(
     for index, share in zip(node.taps(i, length), (one - weight, weight), strict=True):
         there = list(steps)
         there[axis] = draft.table(index * stride)
-        factor = draft.constant(share.astype(weight.dtype).reshape(shape), source.elem if real else "i32")
+        factor = draft.constant(
+            share.astype(weight.dtype).reshape(shape), source.elem if real else "i32"
+        )
         held = factor if real else e.load(factor.view, "i32", lo=0, hi=one)
         parts.append(e.mul(_interpolated(node, source, draft, i - 1, there), held))
     return e.add(*parts)

@@ -23,7 +23,7 @@ def pointwise(ctx: Lowering, group: Group, target: Value) -> None:
         return
     draft = _draft(ctx, group, target)
     chain = ctx.chain(group, draft)
-    ctx.finish(group.head, draft, target, chain.expr(group.head), exact=_outside(ctx, group))
+    ctx.finish(group.head, draft, target, chain.expr(group.head))
 
 
 def _draft(ctx: Lowering, group: Group, target: Value) -> Draft:
@@ -32,8 +32,11 @@ def _draft(ctx: Lowering, group: Group, target: Value) -> Draft:
         order = (order[-1], *order[:-1])
     run = shape[order[-1]] if order else 1
     narrow = target.layout.width < 16 or _outside(ctx, group) or isinstance(target.where, External)
-    scalar = (narrow and run < ctx.isa.lanes) or any(isinstance(n, ONE_BY_ONE) for n in group.members)
-    return ctx.draft(shape, order, lanes=1 if scalar else None)
+    scalar = (narrow and run < ctx.isa.lanes) or any(
+        isinstance(n, ONE_BY_ONE) for n in group.members
+    )
+    outside = _outside(ctx, group) or isinstance(target.where, External)
+    return ctx.draft(shape, order, lanes=1 if scalar else None, exact=outside)
 
 
 def _outside(ctx: Lowering, group: Group) -> bool:
@@ -64,7 +67,7 @@ def _picture(ctx: Lowering, group: Group, target: Value) -> None:
     n, channels, h, w = target.layout.shape
     width = target.layout.width
     kind = "i32" if width == 4 else "i16"
-    draft = ctx.draft((n, h, w), (0, 1, 2))
+    draft = ctx.draft((n, h, w), (0, 1, 2), exact=True)
     (source,) = group.reads
     word: e.Expr | None = None
     for channel in range(channels):
@@ -76,7 +79,7 @@ def _picture(ctx: Lowering, group: Group, target: Value) -> None:
     strides = target.layout.strides
     place = (tuple(strides[a] // width for a in (0, 2, 3)), target.layout.offset // width)
     words = Value(target.where, target.layout, kind, target.fill)
-    ctx.finish(group.head, draft, words, word, exact=True, place=place, border=target)
+    ctx.finish(group.head, draft, words, word, place=place, border=target)
 
 
 def _channel(ctx: Lowering, group: Group, draft: Draft, source: Node, channel: int) -> e.Expr:

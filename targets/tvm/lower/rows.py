@@ -58,7 +58,7 @@ class Rows:
         target = self.ctx.scratch(self.node, self.short, elem)
         lanes = 1 if self.x.layout.inner in self.axes or self.x.layout.inner < 0 else None
         order = [a for a in self.x.layout.order if a not in self.axes]
-        draft = self.ctx.draft(self.short, (*self.axes, *order), lanes=lanes)
+        draft = self.ctx.draft(self.short, (*self.axes, *order), lanes=lanes, exact=True)
         draft.inner = tuple(self.shape[a] for a in self.axes)
         read = self._reduced(draft, self.x)
         given = [read, *(draft.read(o, self.short) for o in others)]
@@ -72,7 +72,7 @@ class Rows:
         result = acc if finish is None else finish(acc)
         self.ctx.finish(
             self.node, draft, target, result, inner=draft.inner, body=inside, combine=combine,
-            init=init, exact=True,
+            init=init,
         )  # fmt: skip
         return target
 
@@ -111,9 +111,7 @@ class Rows:
         self._end(draft, target, body(draft, *given), e.INT32)
 
     def _squeezed(self, draft: Draft, value: Value, keepdims: bool) -> e.Load:
-        strides = [
-            s for a, s in enumerate(value.layout.strides) if keepdims or a not in self.axes
-        ]
+        strides = [s for a, s in enumerate(value.layout.strides) if keepdims or a not in self.axes]
         return load_of(draft.view(value.where, value.elem, strides or [0]), value.elem)
 
     def _end(self, draft: Draft, target: Value, result: e.Expr, bounds: tuple[int, int]) -> None:
@@ -158,7 +156,9 @@ def rows(ctx: Lowering, group: Group) -> None:
 def _axes(node: Node) -> tuple[int, ...]:
     rank = node.operands[0].type.rank
     match node:
-        case Softmax(axis=axis) | LogSoftmax(axis=axis) | SoftmaxInteger(axis=axis) | Arg(axis=axis):
+        case (
+            Softmax(axis=axis) | LogSoftmax(axis=axis) | SoftmaxInteger(axis=axis) | Arg(axis=axis)
+        ):
             return (axis,)
         case LayerNorm(axis=axis):
             return tuple(range(axis, rank))
@@ -182,9 +182,7 @@ def _softmax(view: Rows, *, log: bool) -> None:
     rest = Rows(view.ctx, view.group, view.node, powers, view.shape, view.axes)
     total = rest.fold("f32", "add", number(0), lambda p: p)
     if log:
-        view.end(
-            lambda _, x, m, s: pair("sub", pair("sub", x, m), call("log", s)), top, total
-        )
+        view.end(lambda _, x, m, s: pair("sub", pair("sub", x, m), call("log", s)), top, total)
     else:
         rest.end(lambda _, p, s: pair("div", p, s), total)
 
@@ -315,7 +313,7 @@ def _local(ctx: Lowering, group: Group, node: LocalResponseNorm) -> None:
     halo = ((0, 0), (before, node.size - 1 - before), *none)
     x = ctx.read(node.x, range(rank), halo)
     target = ctx.allocate(group.head)
-    draft = ctx.draft(shape, range(rank))
+    draft = ctx.draft(shape, range(rank), exact=True)
     draft.inner = (node.size,)
     step = x.layout.strides[1]
     near = draft.view(
@@ -330,7 +328,4 @@ def _local(ctx: Lowering, group: Group, node: LocalResponseNorm) -> None:
     ctx.finish(
         group.head, draft, target, chain.expr(group.head), inner=draft.inner,
         body=pair("mul", value, value), combine="add", init=number(0),
-        exact=True,
     )  # fmt: skip
-
-
