@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -163,14 +164,16 @@ def c_compiler(isa: Isa) -> list[str]:
     wanted = os.environ.get("QCOMPILE_CC")
     if wanted:
         return wanted.split()
-    names = (
-        [f"{machine}-linux-gnu-gcc"] if machine != os.uname().machine else ["cc", "gcc", "clang"]
-    )
+    native = machine == os.uname().machine
+    names = ["cc", "gcc", "clang"] if native else [f"{machine}-linux-gnu-gcc"]
     for name in names:
         if shutil.which(name):
             return [name]
+    if find_spec("ziglang") is not None:
+        return [sys.executable, "-m", "ziglang", "cc", "-target", isa.triple]
     raise ToolchainError(
-        f"no C compiler for {machine}: install {' or '.join(names)}, or name one in QCOMPILE_CC"
+        f"no C compiler for {machine}: install {' or '.join(names)}, or the Python package "
+        "ziglang, or name one in QCOMPILE_CC"
     )
 
 

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from qcompile.errors import ArtifactError
+from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
-from qcompile.ir.types import Array
+from qcompile.ir.types import Array, TensorType
 from qcompile.passes.recipe import Recipe
-from qcompile.targets.base import Arrays, Emitted, Stages
+from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
 from qcompile.targets.tvm.build import LIBRARY, build
-from qcompile.targets.tvm.isa import AVX512_VNNI, Isa
+from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
+from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
 from qcompile.targets.tvm.library import Library
 from qcompile.targets.tvm.select import refused
 
-_NATIVE = {"vpdpbusd u8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
+_X86 = {"vpdpbusd u8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
+_ARM = {"sdot i8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,24 @@ class NativeTarget:
             "steps": len(built.lowered.steps),
             "kernels": len(set(built.kernels)),
             "layers": _layers(graph),
+            "inputs": [port.name for port in built.lowered.inputs],
+            "outputs": {
+                "real": [_port(port.name, port.real) for port in built.lowered.outputs],
+                "raw": [_port(port.name, port.raw) for port in built.lowered.outputs],
+            },
         }
         return Emitted(built.files, {"native": details}, built.program.size)
 
-    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> NativeRuntime:
-        """The library, checked against this processor and its weights."""
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> Runtime:
+        """The library, checked against this processor and its weights; under qemu elsewhere."""
         about = manifest.get("native")
         if about is None:
             raise ArtifactError(f"{folder}: the manifest has no entry 'native'")
+        if about["isa"] != self.isa.name:
+            raise ArtifactError(f"{folder} was built for {about['isa']}, not {self.isa.name}")
+        if is_foreign(self.isa):
+            real, raw = (_ports(about["outputs"][form]) for form in ("real", "raw"))
+            return EmulatedRuntime(folder, self.isa, tuple(about["inputs"]), real, raw)
         library = Library(folder / LIBRARY, folder, threads=threads)
         return NativeRuntime(library, frozenset(about["layers"]))
 
@@ -92,6 +105,14 @@ class NativeRuntime:
         return [inputs[t.name] for t in self.library.inputs(raw=False)]
 
 
+def _port(name: str, kind: TensorType) -> list[Any]:
+    return [name, kind.elem.storage.name, list(static(kind.shape))]
+
+
+def _ports(rows: Sequence[tuple[str, str, Sequence[int]]]) -> Ports:
+    return tuple((name, dtype, tuple(shape)) for name, dtype, shape in rows)
+
+
 def _layers(graph: Graph) -> list[str]:
     """Names that stand for one integer value only."""
     named = [n.name for n in graph.nodes if n.name and n.operands and n.type.is_quantized]
@@ -103,5 +124,11 @@ X86_INT8 = NativeTarget(
     name="x86-int8",
     summary="x86-64 with AVX512-VNNI: a C library of its own, 8-bit, the interpreter's bits",
     isa=AVX512_VNNI,
-    instructions=_NATIVE,
+    instructions=_X86,
+)
+ARM64_INT8 = NativeTarget(
+    name="arm64-int8",
+    summary="64-bit ARM with dot products: a C library of its own, 8-bit, the interpreter's bits",
+    isa=NEON_DOT,
+    instructions=_ARM,
 )
