@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qcompile.calibrate.estimators import ESTIMATORS, Range
 from qcompile.calibrate.statistics import Statistics
 from qcompile.calibrate.units import activation_format
+from qcompile.errors import CalibrationError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
@@ -133,11 +134,17 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
     values: NDArray[Any] = np.asarray(w.array)
     axes = tuple(a for a in range(values.ndim) if a != spec.axis)
     peak = np.maximum(values.max(axes), -values.min(axes)).astype(np.float64)
+    if not np.isfinite(peak).all():
+        raise CalibrationError(
+            f"weight {w.name!r} holds NaN or infinity: export the model again from sound weights"
+        )
     scale = np.atleast_1d(peak / spec.elem.hi)
     if bias is not None and x is not None and scale.size in (1, bias.array.size):
         needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
         scale = np.maximum(scale, needed if scale.size > 1 else needed.max())
     greatest = float(scale.max())
+    if greatest > np.finfo(np.float32).max:
+        raise CalibrationError(f"the bias behind weight {w.name!r} is too great for its sum")
     scale = np.where(scale > 0, scale, greatest if greatest > 0 else 1.0)
     scale = np.maximum(scale.astype(np.float32).astype(np.float64), greatest * 2.0**-24)
     return Affine(tuple(float(s) for s in scale.astype(np.float32)), axis=spec.axis)

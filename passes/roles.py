@@ -25,6 +25,7 @@ from qcompile.ir.ops.reduce import (
 from qcompile.ir.ops.resize import ResizeLinear, ResizeNearest
 from qcompile.ir.ops.shape import Concat, Expand, Gather, Pad, Reshape, Slice, Transpose
 from qcompile.ir.ops.source import Const, Input
+from qcompile.ir.types import F32
 
 
 class Role(Enum):
@@ -62,8 +63,8 @@ _ALWAYS: Mapping[type[Node], Role] = {
 
 
 def role(node: Node) -> Role:
-    """The integer role of a float operation."""
-    if not (node.type.is_float or isinstance(node, Input | Const | ArgMax | ArgMin)):
+    """The integer role of a float operation; reals of other widths than 32 bits stay reals."""
+    if not (node.type.elem == F32 or isinstance(node, Input | Const | ArgMax | ArgMin)):
         return Role.FLOAT
     return _ALWAYS[type(node)] if type(node) in _ALWAYS else _by_operands(node)
 

@@ -89,6 +89,8 @@ def first_difference(wanted: Array, found: Array) -> str | None:
     if wanted.shape != found.shape:
         return f" has shape {found.shape}, must be {wanted.shape}"
     differs = wanted.view(_bits(wanted)) != found.view(_bits(found))
+    if wanted.dtype.kind == "f":
+        differs &= ~(np.isnan(wanted) & np.isnan(found))  # one not-a-number is like another
     if not differs.any():
         return None
     place = tuple(int(i) for i in np.argwhere(differs)[0])
@@ -100,10 +102,15 @@ def first_difference(wanted: Array, found: Array) -> str | None:
 
 
 def relative_error(wanted: Array, found: Array) -> float:
-    """|found − wanted| / |wanted| in the Euclidean norm; infinite for other shapes."""
+    """|found − wanted| / |wanted| in the Euclidean norm; infinite for other shapes.
+
+    Where both are not-a-number, or the same infinity, there is no error.
+    """
     if wanted.shape != found.shape:
         return math.inf
     a, b = wanted.astype(np.float64), found.astype(np.float64)
+    judged = ~(((a == b) & np.isinf(a)) | (np.isnan(a) & np.isnan(b)))
+    a, b = a[judged], b[judged]
     norm = float(np.linalg.norm(a))
     return float(np.linalg.norm(b - a)) / max(norm, 1e-30)
 

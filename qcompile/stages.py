@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from qcompile.errors import UsageError
 from qcompile.ir.dims import is_static, show
@@ -17,6 +18,7 @@ from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import Specify
 
+LARGEST = 1 << 44  # elements of one value
 SIMPLIFY = Pipeline(
     (
         FoldConstants(),
@@ -54,3 +56,6 @@ def require_static(graph: Graph) -> None:
         if not is_static(node.type.shape):
             shape = show(node.type.shape)
             raise UsageError(f"{node.name or node.op} has a shape that depends on data: [{shape}]")
+        if prod(d for d in node.type.shape if isinstance(d, int)) > LARGEST:
+            shape = show(node.type.shape)
+            raise UsageError(f"{node.name or node.op} has more elements than memory: [{shape}]")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from qcompile.calibrate.estimators import Range
+from qcompile.errors import CalibrationError
 from qcompile.ir.ops.quant import Spec
 from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine, per_tensor
@@ -19,7 +22,9 @@ def activation_format(bounds: Range, spec: Spec) -> tuple[Scalar, Affine]:
     Symmetric: zero point 0, unsigned when nothing is negative. The range is widened to hold zero,
     so real zero is exact; the scale is a float32 number; a range of nothing but zero gets 1.
     """
-    lo, hi = min(bounds[0], 0.0), max(bounds[1], 0.0)
+    lo, hi = min(float(bounds[0]), 0.0), max(float(bounds[1]), 0.0)
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        raise CalibrationError(f"the range {lo:g}…{hi:g} is not finite: check model and samples")
     bits = spec.elem.bits
     if lo == hi:
         lo, hi = 0.0, 1.0

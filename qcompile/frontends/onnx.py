@@ -59,6 +59,8 @@ def _graph(
     if len(reader.values) != len(inputs):
         raise BadModel(f"two inputs share a name: {', '.join(n.name for n in inputs)}")
     names = [value.name for value in graph.output]
+    if len(set(names)) != len(names):
+        raise BadModel(f"two outputs share a name: {', '.join(names)}")
     results = reader.read(graph, names)
     return Graph(name or graph.name or "model", inputs, tuple(zip(names, results, strict=True)))
 

@@ -151,7 +151,10 @@ class Call:
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """An integer attribute that is 0 or 1."""
-        return bool(self.integer(name, int(default)))
+        value = self.integer(name, int(default))
+        if value not in (0, 1):
+            raise BadModel(f"{name} is {value}, must be 0 or 1")
+        return value == 1
 
     def _attribute(
         self, name: str, kind: int, default: Any, read: Callable[[onnx.AttributeProto], Any]

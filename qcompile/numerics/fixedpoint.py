@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.errors import CalibrationError
 from qcompile.numerics.rounding import shift_half_up
 
 MAX_SHIFT = 62
@@ -54,7 +55,7 @@ def multipliers(reals: Sequence[float], *, bits: int = WORD) -> Multipliers:
     """The reals as m/2^s with one s: the greatest has `bits` bits, every |m/2^s − M| ≤ 2^(−s−1).
 
     Common factors of two are taken out, so a power of two is m = 1. A multiplier so small that it
-    needs a shift above 62 loses bits, down to 0. `ValueError` when one is 2^31 or more.
+    needs a shift above 62 loses bits, down to 0. `CalibrationError` when one is 2^31 or more.
     """
     greatest = max(reals)
     shift = dyadic(greatest, bits=bits)[1]
@@ -63,7 +64,10 @@ def multipliers(reals: Sequence[float], *, bits: int = WORD) -> Multipliers:
     shift = min(shift, MAX_SHIFT)
     scaled = [math.floor(Fraction(r) * (1 << shift) + Fraction(1, 2)) for r in reals]
     if max(scaled) >= 1 << WORD:
-        raise ValueError(f"multiplier {greatest} is too large for {WORD} bits")
+        raise CalibrationError(
+            f"multiplier {greatest} is too large for {WORD} bits: the ranges of neighbouring "
+            "layers are too far apart; keep them in float with --exclude"
+        )
     spare = min(_trailing_zeros(scaled), shift)
     return Multipliers(tuple(m >> spare for m in scaled), shift - spare)
 

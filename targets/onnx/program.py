@@ -48,7 +48,10 @@ class OnnxProgram:
     def _open(self, layers: tuple[str, ...]) -> Session:
         if not layers:
             return Session(self.path, threads=self._threads, optimize=self._optimize)
-        unknown = [name for name in layers if name not in self.layers]
+        graph = self._model.graph
+        known = {name for node in graph.node for name in node.output}
+        known |= {tensor.name for tensor in graph.initializer}
+        unknown = [name for name in layers if name not in known]
         if unknown:
             raise UsageError(f"{self.path.name} has no layers {unknown[:5]}")
         model = ModelProto()

@@ -52,7 +52,7 @@ def say(line: str) -> None:
 
 
 def outcome(seed: int) -> tuple[str, str]:
-    """`compiled`, `refused` or `unbuilt` with the message, or `bug` with the last lines of the traceback."""
+    """`compiled`; `refused` or `unbuilt` and the message; or `bug` and where it is."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(mutated(seed))
@@ -60,7 +60,7 @@ def outcome(seed: int) -> tuple[str, str]:
             late = check(path)
         except CheckFailed as error:
             return "bug", f"CheckFailed: {error}"
-        except QcompileError as error:
+        except (QcompileError, MemoryError) as error:
             return "refused", str(error)
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)[-3:]
@@ -69,7 +69,7 @@ def outcome(seed: int) -> tuple[str, str]:
     return ("compiled", "") if late is None else ("unbuilt", str(late))
 
 
-def check(path: Path) -> QcompileError | None:
+def check(path: Path) -> Exception | None:
     """Reads, simplifies, compares with onnxruntime, compiles and verifies; a late refusal."""
     say("stage load")
     graph = load(path)
@@ -89,14 +89,14 @@ def check(path: Path) -> QcompileError | None:
     return refused
 
 
-def compiled(path: Path) -> QcompileError | None:
+def compiled(path: Path) -> Exception | None:
     """The refusal, when there is one."""
     options = Options("onnx-int", output=path.parent / "artifact", threads=1)
     try:
         compile_model(path, options)
     except CheckFailed:
         raise
-    except QcompileError as error:
+    except (QcompileError, MemoryError) as error:
         return error
     return None
 

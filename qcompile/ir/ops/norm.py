@@ -27,6 +27,7 @@ class BatchNorm(Node):
     def infer(self) -> TensorType:
         x = self.x.type
         self.require(x.is_float and x.rank >= 2, "wants reals of rank 2 or more")
+        self.require(self.eps >= 0, "wants eps of 0 or more")
         for parameter in self.operands[1:]:
             shape = parameter.type.shape
             self.require(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.errors import CalibrationError
 from qcompile.ir.dims import Dim, Shape, Symbol, bind, broadcast, is_static, size, static
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import I64, Array, TensorType
@@ -181,6 +182,13 @@ class Gather(Node):
 
     def evaluate(self, *operands: Array) -> Array:
         x, indices = operands
+        length = x.shape[self.axis]
+        outside = indices[(indices < -length) | (indices >= length)]
+        if outside.size:
+            raise CalibrationError(
+                f"{self}: index {outside[0]} is outside of an axis of length {length}: give "
+                "samples with indices that fit"
+            )
         return np.take(x, indices.astype(np.int64), self.axis)
 
 

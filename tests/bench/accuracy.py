@@ -1,0 +1,136 @@
+"""What eight bits cost, beside what they cost with other quantizers on the same samples.
+
+`python -m tests.bench.accuracy` measures ResNet-20 on the 500 pictures in `models/`, and with
+`--fashion DIR` on all 10 000 (see `models/fashion.py` for the files). `--model FILE --calib FILE
+--test FILE` compares qcompile, onnxruntime and NNCF on another model; a test file may hold `label`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+import numpy as np
+
+import qcompile
+from qcompile.ir.types import Array
+from qcompile.models.fashion import normalise, read_test
+from tests.bench import peers
+from tests.bench.peers import METHODS, Sample, agreement, outputs, sqnr_db
+
+MODELS: Final = Path(__file__).parents[2] / "models"
+RESNET20: Final = MODELS / "resnet20_fashion.onnx"
+Row = tuple[str, Callable[[], Array | None]]
+
+
+@click.command()
+@click.option("--fashion", type=click.Path(path_type=Path), help="Folder of Fashion-MNIST.")
+@click.option("--model", type=click.Path(path_type=Path), help="Another model to compare on.")
+@click.option("--calib", type=click.Path(path_type=Path), help="Its samples, x.npz.")
+@click.option("--test", type=click.Path(path_type=Path), help="Its test samples, x.npz.")
+@click.option("--samples", default=32, help="Of the calibration samples, for everyone.")
+@click.option("--target", default="x86-int8", help="An exact target; all give the same numbers.")
+def main(
+    fashion: Path | None,
+    model: Path | None,
+    calib: Path | None,
+    test: Path | None,
+    samples: int,
+    target: str,
+) -> None:
+    """Prints accuracy lost on ResNet-20, or the comparison on another model."""
+    with tempfile.TemporaryDirectory() as folder:
+        if model is None or calib is None or test is None:
+            resnet20(fashion, Path(folder), target)
+        else:
+            compare(model, calib, test, samples, Path(folder), target)
+
+
+def resnet20(fashion: Path | None, folder: Path, target: str) -> None:
+    """Float, W8A8 with samples, W8A8 without."""
+    x, labels = pictures(fashion)
+    rows = [{"x": x[i : i + 1]} for i in range(len(x))]
+    score = accuracy(outputs(RESNET20, rows), labels)
+    print(f"ResNet-20, {len(rows)} pictures of Fashion-MNIST, {target}")
+    print(f"{'float, onnxruntime':28} {score:6.2f} %")
+    for name, calib in (("with data", MODELS / "resnet20_fashion_calib.npz"), ("data-free", None)):
+        logits = by_qcompile(RESNET20, calib, rows, folder / name, target)
+        found = accuracy(logits, labels)
+        print(f"{'W8A8 ' + name:28} {found:6.2f} %  drop {score - found:+.2f} points")
+
+
+def pictures(fashion: Path | None) -> tuple[Array, Array]:
+    """All test pictures, or the committed ones."""
+    if fashion is not None:
+        test = read_test(fashion)
+        return normalise(test.pixels), test.labels
+    with np.load(MODELS / "resnet20_fashion_test.npz") as data:
+        return data["x"], data["label"]
+
+
+def accuracy(logits: Array, labels: Array) -> float:
+    """Percent right."""
+    return 100 * float(np.mean(logits.argmax(1) == labels))
+
+
+def by_qcompile(model: Path, calib: object, rows: list[Sample], folder: Path, target: str) -> Array:
+    """The artifact's outputs."""
+    artifact = qcompile.compile(model, target=target, calib=calib, output=folder)
+    name = str(artifact.manifest["outputs"][0]["name"])
+    return np.concatenate([artifact.run(row)[name] for row in rows])
+
+
+def compare(model: Path, calib: Path, test: Path, count: int, folder: Path, target: str) -> None:
+    """A table: who, decibels of the logits, how often the float model's class, accuracy."""
+    with np.load(calib) as data:
+        given = [{"x": row[None]} for row in data["x"][:count]]
+    with np.load(test) as data:
+        rows = [{"x": row[None]} for row in data["x"]]
+        labels = data["label"] if "label" in data.files else None
+    wanted = outputs(model, rows)
+    print(f"{model.name}: {len(given)} calibration samples, {len(rows)} test samples")
+    print(f"{'quantizer':28} {'SQNR dB':>8} {'same class %':>13} {'right %':>8} {'seconds':>8}")
+    show("float, onnxruntime", wanted, wanted, labels, 0.0)
+    for name, quantized in others(model, given, rows, folder, target):
+        start = time.perf_counter()
+        found = quantized()
+        if found is not None:
+            show(name, wanted, found, labels, time.perf_counter() - start)
+
+
+def others(
+    model: Path, given: list[Sample], rows: list[Sample], folder: Path, target: str
+) -> list[Row]:
+    """Everyone, each as a function that gives its outputs."""
+
+    def theirs(method: str) -> Array:
+        return outputs(peers.onnxruntime_static(model, folder, given, method), rows)
+
+    def nncf() -> Array | None:
+        path = peers.nncf_quantize(model, folder, given)
+        return None if path is None else outputs(path, rows)
+
+    rivals: list[Row] = [(f"onnxruntime {m}", lambda m=m: theirs(m)) for m in METHODS]
+    own = f"qcompile {target}"
+    return [
+        (own, lambda: by_qcompile(model, given, rows, folder / "data", target)),
+        (f"{own}, data-free", lambda: by_qcompile(model, None, rows, folder / "free", target)),
+        *rivals,
+        ("NNCF", nncf),
+    ]
+
+
+def show(name: str, wanted: Array, found: Array, labels: Array | None, seconds: float) -> None:
+    """One row."""
+    db = "" if found is wanted else f"{sqnr_db(wanted, found):.2f}"
+    right = "" if labels is None else f"{accuracy(found, labels):.1f}"
+    same = agreement(wanted, found)
+    print(f"{name:28} {db:>8} {same:13.1f} {right:>8} {seconds:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
