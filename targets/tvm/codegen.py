@@ -11,25 +11,21 @@ from contextlib import ExitStack
 from itertools import product
 from typing import Any
 
-from tvm.script.ir_builder import IRBuilder
-from tvm.tirx import PrimFunc
-from tvm.tirx.script import builder as T
-
 from qcompile.targets.tvm import expr as e
 from qcompile.targets.tvm.isa import Dot, Isa
 from qcompile.targets.tvm.nest import Nest, Step, Table, View
-from qcompile.targets.tvm.vector import NAMES, Place, Tir
+from qcompile.targets.tvm.script import Builder, T, Tir
+from qcompile.targets.tvm.vector import NAMES, Place
 
 HUGE = 1 << 30
 
 
-def prim_func(nest: Nest, name: str, isa: Isa) -> PrimFunc:
+def prim_func(nest: Nest, name: str, isa: Isa) -> Tir:
     """The kernel of a nest."""
-    with IRBuilder() as builder:
-        with T.prim_func(s_tir=True):
-            T.func_name(name)
-            T.func_attr({"global_symbol": name, "tirx.noalias": True})
-            _Kernel(nest, isa).emit()
+    with Builder() as builder, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"global_symbol": name, "tirx.noalias": True})
+        _Kernel(nest, isa).emit()
     return builder.get().with_attr("global_symbol", name)
 
 
@@ -246,7 +242,8 @@ class _Kernel:
             if isinstance(step, Table) or step == 0 or nest.tiles[loop] == 1:
                 continue
             if loop == len(nest.outer) - 1 and self._ragged_lanes:
-                assert isinstance(view.lane, int) and step == view.lane * nest.lanes
+                assert isinstance(view.lane, int)
+                assert step == view.lane * nest.lanes
                 total = total + self._lane_start((0,)) * view.lane
             else:
                 total = total + self.starts[loop] * step

@@ -23,10 +23,10 @@ def compile_nests(nests: dict[str, Nest], isa: Isa, path: Path) -> None:
     """Writes the object file of all kernels (or assembly, for a path that ends in .s)."""
     target = _target(isa)
     functions = {name: prim_func(nest, name, isa) for name, nest in nests.items()}
-    passes = tvm.tirx.transform
+    passes: Any = tvm.tirx.transform
     with target:
-        module = passes.BindTarget(target)(tvm.IRModule(functions))
-        module = tvm.ir.transform.Sequential([passes.LowerIntrin()])(module)
+        lower: Any = tvm.ir.transform.Sequential([passes.BindTarget(target), passes.LowerIntrin()])
+        module: Any = lower(tvm.IRModule(functions))
         build: Any = tvm.get_global_func("target.build.llvm")
         library = build(module, target)
     library.write_to_file(str(path), path.suffix[1:])

@@ -85,8 +85,8 @@ class Draft:
     """Views over the output places of `shape`, run in `order`, `lanes` at a time.
 
     `grid` says (start, step) per axis: place i stands for index start + i·step of the values that
-    are read alongside, which matters where only every other place is computed. `exact`: nothing past
-    the last place may be written (or, in arrays of the caller's, read).
+    are read alongside, which matters where only every other place is computed. `exact`: nothing
+    past the last place may be written (or, in arrays of the caller's, read).
     """
 
     def __init__(

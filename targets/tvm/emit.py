@@ -1,4 +1,4 @@
-"""A planned program → the C file of its library: tables, one small function per step, the runtime."""
+"""A planned program → the C file of its library: tables, a function per step, the runtime."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _step_function(source: Source, index: int, step: Step_) -> str:
     kinds = [f"const {C_TYPES[v.elem]} *" for v in nest.views] + [f"{C_TYPES[nest.out.elem]} *"]
     places = [f"({k})({_place(source, a)})" for k, a in zip(kinds, step.args, strict=True)]
     return (
-        f"/* {_comment(step.node.name)}: {_comment(step.node.op)} {_comment(str(step.node.type))} */\n"
+        f"/* {_comment(f'{step.node.name}: {step.node.op} {step.node.type}')} */\n"
         f"static void step_{index}(const qc_frame *f, int32_t lo, int32_t hi) {{\n"
         f"  {kernel}({', '.join(places)}, lo, hi);\n}}"
     )
@@ -193,7 +193,7 @@ def _values(source: Source) -> list[int]:
 
 
 def _value_table(source: Source, shown: Sequence[int]) -> str:
-    rows = []
+    rows: list[tuple[str, str]] = []
     for index in shown:
         step = source.lowered.steps[index]
         value = step.shows
@@ -213,7 +213,7 @@ def _step_table(source: Source, shown: Sequence[int]) -> str:
     phases += ["QC_ENTER_RAW"] * len(lowered.enter_raw) + ["QC_BODY"] * len(lowered.body)
     phases += ["QC_LEAVE_RAW"] * len(lowered.leave_raw)
     phases += ["QC_LEAVE_REAL"] * len(lowered.leave_real)
-    rows, borders = [], 0
+    rows, borders = list[str](), 0
     for i, (step, phase) in enumerate(zip(lowered.steps, phases, strict=True)):
         border = -1
         if step.border is not None:
@@ -228,7 +228,7 @@ def _step_table(source: Source, shown: Sequence[int]) -> str:
 
 
 def _ports(name: str, ports: Sequence[Port]) -> str:
-    before, rows = [], []
+    before, rows = list[str](), list[str]()
     for i, port in enumerate(ports):
         for form, kind in (("real", port.real), ("raw", port.raw)):
             arrays, row = _tensor(f"{name}_{i}_{form}", port.name, kind)

@@ -18,8 +18,16 @@ from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalRespon
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.reduce import (
-    Arg, LogSoftmax, ReduceL2, ReduceLogSumExp, ReduceMax, ReduceMean, ReduceMin, ReduceProd,
-    ReduceSum, Softmax,
+    Arg,
+    LogSoftmax,
+    ReduceL2,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    Softmax,
 )  # fmt: skip
 from qcompile.ir.ops.resize import ResizeLinear
 from qcompile.ir.ops.source import Const, Input

@@ -77,7 +77,7 @@ def met(weights: NDArray[Any], axes: tuple[Axis, ...]) -> NDArray[Any]:
 
 
 def _phase(window: Window, i: int, length: int, residue: int) -> Axis:
-    """Places p ≡ residue (mod stride): x index (p + pad − dilation·k) / stride where it is whole."""
+    """Places p ≡ residue (mod stride): x index (p + pad − dilation·k) / stride, where whole."""
     stride, dilation, pad = window.stride[i], window.dilation[i], window.pads[i]
     taps = tuple(k for k in range(window.kernel[i]) if (residue + pad - dilation * k) % stride == 0)
     places = [(residue + pad - dilation * k) // stride for k in taps]

@@ -46,16 +46,22 @@ Trace = Callable[[str, Array], None]
 
 
 class Library:
-    """An opened model. `ArtifactError` carries the library's own words."""
+    """An opened model. `ArtifactError` carries the library's own words.
 
-    def __init__(self, library: Path, weights: Path, *, threads: int = 1) -> None:
+    `checked`: weights that are not the model's own are refused.
+    """
+
+    def __init__(
+        self, library: Path, weights: Path, *, threads: int = 1, checked: bool = True
+    ) -> None:
         try:
             self._lib = c.CDLL(str(library))
         except OSError as error:
             raise ArtifactError(f"{library}: {error}") from error
         self._declare()
         self._model = c.c_void_p()
-        self._check(self._lib.qc_open(str(weights).encode(), c.byref(self._model)))
+        start = self._lib.qc_open if checked else self._lib.qc_open_unchecked
+        self._check(start(str(weights).encode(), c.byref(self._model)))
         self.threads = threads
         self._check(self._lib.qc_set_threads(self._model, threads))
 
@@ -155,8 +161,10 @@ class Library:
 
 
 def _described(tensor: _Tensor) -> Tensor:
-    shape = tuple(tensor.shape[: tensor.rank])
-    return Tensor(tensor.name.decode(), np.dtype(DTYPES[tensor.type]), shape)
+    lengths: Any = tensor.shape
+    shape = tuple(int(lengths[i]) for i in range(tensor.rank))
+    kind: np.dtype[Any] = np.dtype(DTYPES[int(tensor.type)])
+    return Tensor(tensor.name.decode(), kind, shape)
 
 
 def _matching(array: Array, tensor: Tensor) -> Array:

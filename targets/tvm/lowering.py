@@ -193,7 +193,7 @@ class Lowering:
 
 def _serves(value: Value, order: tuple[int, ...], halo: Halo, fill: float) -> bool:
     layout = value.layout
-    if isinstance(value.where, External) or isinstance(value.where, Stored):
+    if isinstance(value.where, External | Stored):
         return False
     long = [a for a in layout.order if layout.shape[a] > 1]
     wanted = [a for a in order if layout.shape[a] > 1]

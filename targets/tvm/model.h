@@ -62,6 +62,8 @@ const char *qc_name(void);
 
 /* path: weights.bin or the folder that holds it. */
 qc_status qc_open(const char *path, qc_model **model);
+/* The same with weights that may be damaged: to find out what the damage does. */
+qc_status qc_open_unchecked(const char *path, qc_model **model);
 void qc_close(qc_model *model);
 const char *qc_error(void);
 

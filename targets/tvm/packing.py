@@ -32,7 +32,7 @@ def by_block(weights: Ints, groups: int, lanes: int) -> tuple[Ints, Ints]:
     outputs, taps, depth = weights.shape
     each = outputs // groups
     blocks = -(-outputs // lanes)
-    group_of = np.arange(outputs) // each
+    group_of = [o // each for o in range(outputs)]
     first = np.array([group_of[i * lanes] * depth for i in range(blocks)])
     last = np.array([group_of[min(outputs, (i + 1) * lanes) - 1] * depth for i in range(blocks)])
     span = int((last - first).max()) + depth

@@ -28,7 +28,7 @@ FLOAT_BOUND = 1 << 25
 _ARITHMETIC: Mapping[type[Node], str] = {
     b.Add: "add", b.Sub: "sub", b.Mul: "mul", b.Div: "div", b.Minimum: "min", b.Maximum: "max",
     b.Pow: "pow", b.And: "and", b.Or: "or", b.Xor: "xor", b.Equal: "eq", b.Less: "lt",
-    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge", b.Mod: "mod",
+    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge",
 }  # fmt: skip
 
 
@@ -54,6 +54,14 @@ class Chain:
             return self._constant(node)
         if node not in self.members:
             return self._read(node)
+        if node.type.unit is not None or isinstance(node, Quantize | Dequantize | b.Mul):
+            made = self._quantized(node)
+            if made is not None:
+                return made
+        return self._plain(node)
+
+    def _quantized(self, node: Node) -> e.Expr | None:
+        """What is particular to integers that stand for reals."""
         match node:
             case Requantize():
                 return self._requantize(node)
@@ -66,18 +74,23 @@ class Chain:
                 return e.mul(e.Convert(0, 0, "f32", steps), self._scale(node.x.type))
             case p.Relu(x=x) if x.type.unit is not None:
                 return e.clip(self.expr(x), x.type.unit.zero_point[0], e.INT32[1])
+            case b.Mul(a=a, b=c) if a.type.unit is not None and c.type.unit is not None:
+                return e.mul(self._centred(a), self._centred(c))
+            case _:
+                return None
+
+    def _plain(self, node: Node) -> e.Expr:
+        match node:
             case p.Cast(x=x, to=to):
                 return self._cast(self.expr(x), x.type.elem, to)
             case p.Unary(x=x):
                 return unary(node, self.expr(x))
             case BatchNorm():
                 return self._normalized(node)
-            case b.Mul(a=a, b=c) if a.type.unit is not None and c.type.unit is not None:
-                return e.mul(self._centred(a), self._centred(c))
             case b.Prelu(x=x, slope=slope):
                 value = self.expr(x)
-                return _select(_compare("ge", value, e.imm(0, "f32")), value,
-                               e.mul(value, self.expr(slope)))  # fmt: skip
+                below = e.mul(value, self.expr(slope))
+                return _select(_compare("ge", value, e.imm(0, "f32")), value, below)
             case b.Where(condition=condition, a=a, b=c):
                 return _select(self.expr(condition), self.expr(a), self.expr(c))
             case b.Binary(a=a, b=c) if type(node) in _ARITHMETIC:

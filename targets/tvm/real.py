@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from qcompile.errors import NotLegal
 from qcompile.ir.node import Node
@@ -110,7 +111,7 @@ def _sign(x: e.Expr) -> e.Expr:
     return choose("gt", x, number(0), number(1), below)
 
 
-Formula = Callable[..., e.Expr]
+Formula = Callable[[Any, e.Expr], e.Expr]
 
 
 def _plain(name: str) -> Formula:

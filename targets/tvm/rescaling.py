@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.numerics.rounding import shift_half_up
 from qcompile.targets.tvm import expr as e
 from qcompile.targets.tvm.draft import Draft
 
@@ -48,7 +47,7 @@ def _by_one(x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paire
     """One multiplier: hold x to where the result is in bounds, then use the narrowest words."""
 
     def value(q: int) -> int:
-        return int(shift_half_up(q * m, shift)) + plus
+        return ((q * m + ((1 << shift) >> 1)) >> shift) + plus  # half up
 
     if m == 0:
         return e.imm(min(max(plus, lo), hi))

@@ -46,7 +46,7 @@ def _tiles(nest: Nest, isa: Isa) -> Iterator[tuple[int, ...]]:
     wide = max(nest.lanes // isa.lanes, 1)
     rows = extents[-3] if len(extents) > 2 else 1
     columns = extents[-2] if len(extents) > 1 else 1
-    for blocks in range(1, min(extents[-1], 8) + 1):
+    for blocks in range(1, min(nest.blocks, 8) + 1):
         for width in range(1, min(columns, 28) + 1):
             for height in range(1, min(rows, 4) + 1):
                 used = height * width * blocks

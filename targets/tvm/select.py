@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from qcompile.errors import NotLegal
@@ -21,10 +22,22 @@ from qcompile.targets.tvm.fuse import POINTWISE, ROWS, Group, groups
 from qcompile.targets.tvm.isa import Isa
 from qcompile.targets.tvm.layout import Layout, channels_last, dense, merge_halos, packed, row_major
 from qcompile.targets.tvm.lower.contraction import (
-    convolve, dense_weights, halo_of, multiply, product_weights, takes_dot, zero_of,
+    convolve,
+    dense_weights,
+    halo_of,
+    multiply,
+    product_weights,
+    takes_dot,
+    zero_of,
 )  # fmt: skip
 from qcompile.targets.tvm.lower.fold import (
-    convolve_plainly, depthwise, multiply_plainly, pool, pool_fill, pool_halo, reduce,
+    convolve_plainly,
+    depthwise,
+    multiply_plainly,
+    pool,
+    pool_fill,
+    pool_halo,
+    reduce,
 )  # fmt: skip
 from qcompile.targets.tvm.lower.movement import interpolate, move
 from qcompile.targets.tvm.lower.pointwise import pointwise
@@ -120,16 +133,8 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
     match group.root:
         case None:
             pointwise(ctx, group, ctx.allocate(group.head))
-        case Conv() as node if _is_depthwise(node):
-            depthwise(ctx, group)
-        case Conv() | ConvTranspose() as node if takes_dot(node.x, dense_weights(node)):
-            convolve(ctx, group)
-        case Conv() | ConvTranspose():
-            convolve_plainly(ctx, group)
-        case MatMul(a=a, b=Const()) as node if takes_dot(a, product_weights(node)):
-            multiply(ctx, group)
-        case MatMul():
-            multiply_plainly(ctx, group)
+        case Conv() | ConvTranspose() | MatMul() as node:
+            _contraction(node)(ctx, group)
         case MaxPool() | AveragePool():
             pool(ctx, group)
         case ReduceSum() | ReduceMean() | ReduceMax() | ReduceMin():
@@ -140,6 +145,21 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
             rows(ctx, group)
         case _:
             move(ctx, group)
+
+
+def _contraction(node: Conv | ConvTranspose | MatMul) -> Callable[[Lowering, Group], None]:
+    """The kernel family for a sum of products."""
+    match node:
+        case Conv() if _is_depthwise(node):
+            return depthwise
+        case Conv() | ConvTranspose() if takes_dot(node.x, dense_weights(node)):
+            return convolve
+        case Conv() | ConvTranspose():
+            return convolve_plainly
+        case MatMul(a=a, b=Const()) if takes_dot(a, product_weights(node)):
+            return multiply
+        case MatMul():
+            return multiply_plainly
 
 
 def _check(group: Group) -> None:
@@ -182,10 +202,10 @@ def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
         return _reduced_layout(ctx, group.root, shape)
     for node in group.reads:
         value = ctx.value(node)
-        same = len(value.layout.shape) == len(shape)
-        if same and not isinstance(value.where, External) and not isinstance(node, Const):
-            if group.root is not None or value.layout.shape == shape:
-                return packed(shape, value.layout.order)
+        mine = not isinstance(value.where, External) and not isinstance(node, Const)
+        alike = value.layout.shape == shape or group.root is not None
+        if mine and alike and len(value.layout.shape) == len(shape):
+            return packed(shape, value.layout.order)
     return channels_last(shape) if head in hints else row_major(shape)
 
 

@@ -71,7 +71,8 @@ class NativeTarget:
         if is_foreign(self.isa):
             real, raw = (_ports(about["outputs"][form]) for form in ("real", "raw"))
             return EmulatedRuntime(folder, self.isa, tuple(about["inputs"]), real, raw)
-        library = Library(folder / LIBRARY, folder, threads=threads)
+        checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
+        library = Library(folder / LIBRARY, folder, threads=threads, checked=checked)
         return NativeRuntime(library, frozenset(about["layers"]))
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
-
-import tvm.tirx
-from tvm.tirx.script import builder as T
 
 from qcompile.targets.tvm import expr as e
+from qcompile.targets.tvm.script import T, Tir, equal, unequal
 
-Tir = Any
 NAMES = {
     "u8": "uint8",
     "i8": "int8",
@@ -34,6 +30,27 @@ _FUNCTIONS: dict[str, Callable[[Tir], Tir]] = {
     "ceil": T.ceil,
     "round": T.nearbyint,
     "abs": T.abs,
+}
+_PAIRS: dict[str, Callable[[Tir, Tir], Tir]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "max": T.max,
+    "min": T.min,
+    "and": T.bitwise_and,
+    "or": T.bitwise_or,
+    "xor": T.bitwise_xor,
+    "shl": T.shift_left,
+    "shr": T.shift_right,
+    "pow": T.pow,
+}
+_TESTS: dict[str, Callable[[Tir, Tir], Tir]] = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+    "eq": equal,
 }
 
 
@@ -83,6 +100,12 @@ def _emit(x: e.Expr, at: Place) -> Tir:
             return at.splat(value, elem)
         case e.Load(elem=elem, view=view):
             return at.cast(at.load(view), elem)
+        case _:
+            return _computed(x, at)
+
+
+def _computed(x: e.Expr, at: Place) -> Tir:
+    match x:
         case e.Binary():
             return _binary(x, at)
         case e.Unary():
@@ -91,9 +114,7 @@ def _emit(x: e.Expr, at: Place) -> Tir:
             return at.cast(at.emit(inner), elem)
         case e.Select(condition=condition, a=a, b=b):
             chosen = at.emit(condition)
-            return T.Select(
-                tvm.tirx.NE(chosen, at.splat(0, condition.elem)), at.emit(a), at.emit(b)
-            )
+            return T.Select(unequal(chosen, at.splat(0, condition.elem)), at.emit(a), at.emit(b))
         case e.Lookup(elem=elem, x=inner, view=view, first=first):
             index = at.emit(inner) - at.splat(first, "i32")
             return at.cast(at.element(view, index), elem)
@@ -107,55 +128,20 @@ def _emit(x: e.Expr, at: Place) -> Tir:
 
 def _binary(x: e.Binary, at: Place) -> Tir:
     a, b = at.emit(x.a), at.emit(x.b)
-    match x.op:
-        case "add":
-            return a + b
-        case "sub":
-            return a - b
-        case "mul":
-            return a * b
-        case "div":
-            return a / b if x.is_float else _quotient(a, b, x.elem, at)
-        case "mod":
-            return T.truncmod(a, b)
-        case "max":
-            return T.max(a, b)
-        case "min":
-            return T.min(a, b)
-        case "and":
-            return T.bitwise_and(a, b)
-        case "or":
-            return T.bitwise_or(a, b)
-        case "xor":
-            return T.bitwise_xor(a, b)
-        case "shl":
-            return T.shift_left(a, b)
-        case "shr":
-            return T.shift_right(a, b)
-        case "pow":
-            return T.pow(a, b)
-        case _:
-            return _compare(x.op, a, b, at)
+    if x.op == "div" and not x.is_float:
+        return _quotient(a, b, x.elem, at)
+    if x.op in _TESTS:
+        return T.Select(_TESTS[x.op](a, b), at.splat(1, "i32"), at.splat(0, "i32"))
+    return _PAIRS[x.op](a, b)
 
 
 def _quotient(a: Tir, b: Tir, elem: str, at: Place) -> Tir:
     """a / b toward zero; what the processor would trap on (b = 0, the least integer by -1) has a
     value, for lanes that hold nothing are computed, too."""
-    less, zero = tvm.tirx.EQ(b, at.splat(-1, elem)), tvm.tirx.EQ(b, at.splat(0, elem))
+    less, zero = equal(b, at.splat(-1, elem)), equal(b, at.splat(0, elem))
     one = at.splat(1, elem)
     safe = T.Select(less, one, T.Select(zero, one, b))
     return T.Select(less, at.splat(0, elem) - a, T.truncdiv(a, safe))
-
-
-def _compare(op: str, a: Tir, b: Tir, at: Place) -> Tir:
-    tests = {
-        "lt": lambda: a < b,
-        "le": lambda: a <= b,
-        "gt": lambda: a > b,
-        "ge": lambda: a >= b,
-        "eq": lambda: tvm.tirx.EQ(a, b),
-    }
-    return T.Select(tests[op](), at.splat(1, "i32"), at.splat(0, "i32"))
 
 
 def _unary(x: e.Unary, at: Place) -> Tir:
@@ -173,7 +159,7 @@ def _snap(x: e.Snap, at: Place) -> Tir:
     steps = T.nearbyint(at.emit(x.x) / at.emit(x.scale))
     lo, hi = float(x.lo - x.zero), float(x.hi - x.zero)
     zero = at.splat(0, "f32")
-    real = T.Select(tvm.tirx.EQ(steps, steps), steps, zero)
+    real = T.Select(equal(steps, steps), steps, zero)
     held = T.max(T.min(real, at.splat(hi, "f32")), at.splat(lo, "f32"))
     return at.cast(held, "i32") + at.splat(x.zero, "i32")
 

@@ -1,4 +1,4 @@
-"""Pools, reductions, depthwise and float contractions: places in lanes, a loop over what is reduced."""
+"""Pools, reductions, depthwise and float contractions: a loop over what is reduced."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,20 @@ def move(ctx: Lowering, group: Group) -> None:
             _transpose(ctx, node, x, perm)
         case Concat(xs=xs, axis=axis):
             _concat(ctx, node, xs, axis)
+        case _:
+            _copied(ctx, node)
+
+
+def _copied(ctx: Lowering, node: Node) -> None:
+    match node:
         case Slice():
             _slice(ctx, node)
-        case Expand(x=x):
-            source, target = ctx.value(x), ctx.allocate(node)
-            strides = broadcast_strides(source.layout.strides, static(x.type.shape), _shape(node))
-            _copy(ctx, node, source, target, strides, source.layout.offset)
+        case Expand():
+            _expand(ctx, node)
         case Pad():
             _pad(ctx, node)
-        case Gather(x=x, indices=Const() as indices, axis=axis):
-            _gather(ctx, node, x, np.asarray(indices.array), axis)
         case Gather():
-            _gather_by_value(ctx, node)
+            _gather(ctx, node)
         case ResizeNearest(x=x, indices=indices):
             _resize(ctx, node, x, indices)
         case _:
@@ -98,7 +101,7 @@ def _reshaped(
     ctx: Lowering, node: Node, source: Value, target: Value, before: tuple[int, ...],
     after: tuple[int, ...],
 ) -> None:  # fmt: skip
-    """Copies over the coarsest shape that both shapes split into; by way of a dense copy if none."""
+    """Copies over the coarsest shape that both split into; by way of a dense copy if none."""
     factors = _common_factors(before, after)
     if not factors:
         scratch = ctx.dense_scratch(node, before, source.elem)
@@ -118,7 +121,7 @@ def _reshaped(
 def _common_factors(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """The coarsest shape that both can be split into; empty when lengths do not nest."""
     cuts = sorted(_cuts(a) | _cuts(b))
-    steps = list(zip(cuts, cuts[1:], strict=False))
+    steps = list(pairwise(cuts))
     if any(high % low for low, high in steps):
         return ()
     return tuple(high // low for low, high in reversed(steps)) or (1,)
@@ -205,9 +208,20 @@ def _slice(ctx: Lowering, node: Slice) -> None:
     _copy(ctx, node, source, target, strides, offset)
 
 
-def _gather(ctx: Lowering, node: Node, x: Node, indices: Ints, axis: int) -> None:
-    source = ctx.value(x)
-    length = _shape(x)[axis]
+def _expand(ctx: Lowering, node: Expand) -> None:
+    source, target = ctx.value(node.x), ctx.allocate(node)
+    strides = broadcast_strides(source.layout.strides, static(node.x.type.shape), _shape(node))
+    _copy(ctx, node, source, target, strides, source.layout.offset)
+
+
+def _gather(ctx: Lowering, node: Gather) -> None:
+    """Indices that are known now are a table of steps."""
+    if not isinstance(node.indices, Const):
+        _gather_by_value(ctx, node)
+        return
+    source, axis = ctx.value(node.x), node.axis
+    indices: Ints = np.asarray(node.indices.array)
+    length = _shape(node.x)[axis]
     rows = np.where(indices < 0, indices + length, indices).reshape(-1)
     shape = _shape(node)
     lead, tail = shape[:axis], shape[axis + indices.ndim :]
@@ -367,6 +381,6 @@ def _interpolated(
         factor = draft.constant(
             share.astype(weight.dtype).reshape(shape), source.elem if real else "i32"
         )
-        held = factor if real else e.load(factor.view, "i32", lo=0, hi=one)
+        held = factor if real else e.load(factor.view, "i32", lo=0, hi=1 << FRACTION_BITS)
         parts.append(e.mul(_interpolated(node, source, draft, i - 1, there), held))
     return e.add(*parts)

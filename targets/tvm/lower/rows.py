@@ -13,7 +13,13 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import PROBABILITY_BITS, SoftmaxInteger
 from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm
 from qcompile.ir.ops.reduce import (
-    Arg, ArgMax, LogSoftmax, ReduceL2, ReduceLogSumExp, ReduceProd, Softmax,
+    Arg,
+    ArgMax,
+    LogSoftmax,
+    ReduceL2,
+    ReduceLogSumExp,
+    ReduceProd,
+    Softmax,
 )  # fmt: skip
 from qcompile.targets.tvm import expr as e
 from qcompile.targets.tvm.draft import Draft, Value, load_of
@@ -23,7 +29,9 @@ from qcompile.targets.tvm.lower.fold import FLOAT_LEAST, GREATEST, LEAST
 from qcompile.targets.tvm.lowering import Lowering
 from qcompile.targets.tvm.real import call, number, pair
 
-Make = Callable[..., e.Expr]
+Given = Sequence[e.Expr]
+Make = Callable[[Given], e.Expr]
+MakeAt = Callable[[Draft, Given], e.Expr]
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Rows:
 
     def fold(
         self, elem: str, combine: str, init: e.Expr, body: Make, *others: Value,
-        finish: Make | None = None, places: bool = False,
+        finish: Callable[[e.Expr], e.Expr] | None = None, places: bool = False,
     ) -> Value:  # fmt: skip
         """One number per row: `body` of x's element and the others', combined.
 
@@ -61,13 +69,13 @@ class Rows:
         draft = self.ctx.draft(self.short, (*self.axes, *order), lanes=lanes, exact=True)
         draft.inner = tuple(self.shape[a] for a in self.axes)
         read = self._reduced(draft, self.x)
-        given = [read, *(draft.read(o, self.short) for o in others)]
+        given: list[e.Expr] = [read, *(draft.read(o, self.short) for o in others)]
         if places:
             (length,) = draft.inner
             stored = self.ctx.weights.put(np.arange(length, dtype=np.int32))
             index = draft.view(stored, "i32", (0,) * len(self.short), inner=(1,))
             given.append(load_of(index, "i32"))
-        inside = body(*given)
+        inside = body(given)
         acc = e.Acc(0, 0, elem) if elem == "f32" else e.Acc(*e.INT32, inside.elem)
         result = acc if finish is None else finish(acc)
         self.ctx.finish(
@@ -89,26 +97,26 @@ class Rows:
         """A value of the full shape, in scratch memory."""
         target = self.ctx.scratch(self.node, self.shape, elem)
         draft = self.ctx.draft(self.shape, target.layout.order)
-        given = [draft.read(self.x, self.shape)]
+        given: list[e.Expr] = [draft.read(self.x, self.shape)]
         given += [draft.read(o, _shape_of(o)) for o in others]
-        self.ctx.finish(self.node, draft, target, body(*given))
+        self.ctx.finish(self.node, draft, target, body(given))
         return target
 
-    def end(self, body: Make, *others: Value, bounds: tuple[int, int] = (0, 0)) -> None:
+    def end(self, body: MakeAt, *others: Value, bounds: tuple[int, int] = (0, 0)) -> None:
         """The node's result, and what is fused behind it."""
         target = self.ctx.allocate(self.group.head)
         draft = self.ctx.draft(self.shape, target.layout.order)
-        given = [draft.read(self.x, self.shape)]
+        given: list[e.Expr] = [draft.read(self.x, self.shape)]
         given += [draft.read(o, _shape_of(o)) for o in others]
-        self._end(draft, target, body(draft, *given), bounds)
+        self._end(draft, target, body(draft, given), bounds)
 
-    def short_end(self, body: Make, *others: Value, keepdims: bool) -> None:
+    def short_end(self, body: MakeAt, *others: Value, keepdims: bool) -> None:
         """As `end`, for a result of one number per row."""
         ctx, shape = self.ctx, static(self.node.type.shape)
         target = ctx.allocate(self.group.head, row_major(shape))
         draft = ctx.draft(shape, target.layout.order, lanes=1)
         given = [self._squeezed(draft, o, keepdims) for o in others]
-        self._end(draft, target, body(draft, *given), e.INT32)
+        self._end(draft, target, body(draft, given), e.INT32)
 
     def _squeezed(self, draft: Draft, value: Value, keepdims: bool) -> e.Load:
         strides = [s for a, s in enumerate(value.layout.strides) if keepdims or a not in self.axes]
@@ -120,6 +128,14 @@ class Rows:
             result = e.Convert(*bounds, "i32", result)
         chain.done[self.node] = result
         self.ctx.finish(self.group.head, draft, target, chain.expr(self.group.head))
+
+
+def _itself(v: Given) -> e.Expr:
+    return v[0]
+
+
+def _first(_: Draft, v: Given) -> e.Expr:
+    return v[0]
 
 
 def _shape_of(value: Value) -> tuple[int, ...]:
@@ -173,35 +189,35 @@ def _axes(node: Node) -> tuple[int, ...]:
 def _greatest(view: Rows) -> Value:
     elem = view.x.elem
     init = number(FLOAT_LEAST) if elem == "f32" else e.imm(LEAST[elem])
-    return view.fold("f32" if elem == "f32" else "i32", "max", init, lambda x: x)
+    return view.fold("f32" if elem == "f32" else "i32", "max", init, _itself)
 
 
 def _softmax(view: Rows, *, log: bool) -> None:
     top = _greatest(view)
-    powers = view.map("f32", lambda x, m: call("exp", pair("sub", x, m)), top)
+    powers = view.map("f32", lambda v: call("exp", pair("sub", v[0], v[1])), top)
     rest = Rows(view.ctx, view.group, view.node, powers, view.shape, view.axes)
-    total = rest.fold("f32", "add", number(0), lambda p: p)
+    total = rest.fold("f32", "add", number(0), _itself)
     if log:
-        view.end(lambda _, x, m, s: pair("sub", pair("sub", x, m), call("log", s)), top, total)
+        view.end(lambda _, v: pair("sub", pair("sub", v[0], v[1]), call("log", v[2])), top, total)
     else:
-        rest.end(lambda _, p, s: pair("div", p, s), total)
+        rest.end(lambda _, v: pair("div", v[0], v[1]), total)
 
 
 def _norm(view: Rows, eps: float, gamma: Node, beta: Node | None, *, first: int) -> None:
     """gamma · (x − mean) / √(var + eps) + beta; parameters lie along the axes from `first` on."""
     share = number(float(np.float32(1.0 / view.count)))
-    mean = view.fold("f32", "add", number(0), lambda x: x, finish=lambda a: pair("mul", a, share))
+    mean = view.fold("f32", "add", number(0), _itself, finish=lambda a: pair("mul", a, share))
 
-    def square(x: e.Expr, m: e.Expr) -> e.Expr:
-        return pair("mul", pair("sub", x, m), pair("sub", x, m))
+    def square(v: Given) -> e.Expr:
+        return pair("mul", pair("sub", v[0], v[1]), pair("sub", v[0], v[1]))
 
     def root(a: e.Expr) -> e.Expr:
         return call("sqrt", pair("add", pair("mul", a, share), number(float(np.float32(eps)))))
 
     deviation = view.fold("f32", "add", number(0), square, mean, finish=root)
 
-    def result(draft: Draft, x: e.Expr, m: e.Expr, d: e.Expr) -> e.Expr:
-        scaled = pair("div", pair("sub", x, m), d)
+    def result(draft: Draft, v: Given) -> e.Expr:
+        scaled = pair("div", pair("sub", v[0], v[1]), v[2])
         scaled = pair("mul", scaled, _parameter(view, draft, gamma, first))
         return scaled if beta is None else pair("add", scaled, _parameter(view, draft, beta, first))
 
@@ -225,18 +241,18 @@ def _reduction(view: Rows, node: ReduceProd | ReduceL2 | ReduceLogSumExp) -> Non
         case ReduceProd():
             one = number(1) if view.x.elem == "f32" else e.imm(1)
             elem = "f32" if view.x.elem == "f32" else "i32"
-            total = view.fold(elem, "mul", one, lambda x: x)
-            view.short_end(lambda _, t: t, total, keepdims=keep)
+            total = view.fold(elem, "mul", one, _itself)
+            view.short_end(_first, total, keepdims=keep)
         case ReduceL2():
-            total = view.fold("f32", "add", number(0), lambda x: pair("mul", x, x))
-            view.short_end(lambda _, t: call("sqrt", t), total, keepdims=keep)
+            total = view.fold("f32", "add", number(0), lambda v: pair("mul", v[0], v[0]))
+            view.short_end(lambda _, v: call("sqrt", v[0]), total, keepdims=keep)
         case ReduceLogSumExp():
             top = _greatest(view)
             total = view.fold(
-                "f32", "add", number(0), lambda x, m: call("exp", pair("sub", x, m)), top
+                "f32", "add", number(0), lambda v: call("exp", pair("sub", v[0], v[1])), top
             )
             view.short_end(
-                lambda _, t, m: pair("add", call("log", t), m), total, top, keepdims=keep
+                lambda _, v: pair("add", call("log", v[0]), v[1]), total, top, keepdims=keep
             )
 
 
@@ -247,29 +263,29 @@ def _arg(view: Rows, node: Arg) -> None:
     sign = 1 if greatest else -1
     bound = LEAST if greatest else GREATEST
     init = number(sign * FLOAT_LEAST) if elem == "f32" else e.imm(bound[view.x.elem])
-    top = view.fold(elem, "max" if greatest else "min", init, lambda x: x)
+    top = view.fold(elem, "max" if greatest else "min", init, _itself)
     length = view.shape[node.axis]
     other = e.imm(-1 if node.last else length)
 
-    def place(x: e.Expr, m: e.Expr, i: e.Expr) -> e.Expr:
-        equal = e.Binary(0, 1, "i32", "eq", x, m)
-        return e.Select(-1, length, "i32", equal, i, other)
+    def place(v: Given) -> e.Expr:
+        equal = e.Binary(0, 1, "i32", "eq", v[0], v[1])
+        return e.Select(-1, length, "i32", equal, v[2], other)
 
     combine = "max" if node.last else "min"
     found = view.fold("i32", combine, other, place, top, places=True)
-    view.short_end(lambda _, t: t, found, keepdims=node.keepdims)
+    view.short_end(_first, found, keepdims=node.keepdims)
 
 
 def _softmax_integer(view: Rows, node: SoftmaxInteger) -> None:
     """The node's own formulas, in 64 bits; e and its quotient fit 32."""
     top = _greatest(view)
-    powers = view.map("i32", lambda x, m: _power(x, m, node), top)
+    powers = view.map("i32", lambda v: _power(v[0], v[1], node), top)
     rest = Rows(view.ctx, view.group, view.node, powers, view.shape, view.axes)
-    total = rest.fold("i64", "add", _big(0), lambda p: _widen(p))
+    total = rest.fold("i64", "add", _big(0), lambda v: _widen(v[0]))
 
-    def share(_: Draft, p: e.Expr, t: e.Expr) -> e.Expr:
-        scaled = _wide("shl", _widen(p), _big(PROBABILITY_BITS))
-        return _wide("div", _wide("add", scaled, _wide("shr", t, _big(1))), t)
+    def share(_: Draft, v: Given) -> e.Expr:
+        scaled = _wide("shl", _widen(v[0]), _big(PROBABILITY_BITS))
+        return _wide("div", _wide("add", scaled, _wide("shr", v[1], _big(1))), v[1])
 
     rest.end(share, total, bounds=(0, 1 << PROBABILITY_BITS))
 

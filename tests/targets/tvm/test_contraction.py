@@ -1,9 +1,11 @@
 """Convolutions and matrix products, bit for bit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add
 from qcompile.ir.ops.integer import requantize
@@ -12,23 +14,32 @@ from qcompile.ir.types import I8, I32, U8, Scalar
 from qcompile.ir.unit import per_tensor
 from qcompile.targets.tvm.isa import Isa
 from tests.targets.tvm.checks import (
-    biased, every_isa, given, graph_of, narrowed, same_bits, weights,
+    biased,
+    every_isa,
+    given,
+    graph_of,
+    narrowed,
+    same_bits,
+    weights,
 )  # fmt: skip
 
 I4 = Scalar("i4")
 
 
-def convolution(x: Node, outputs: int, kernel: tuple[int, ...], **options: object) -> Conv:
+def convolution(x: Node, outputs: int, kernel: tuple[int, ...], **options: Any) -> Conv:
     """A convolution with a bias."""
-    groups = int(options.get("groups", 1))  # type: ignore[call-overload]
-    w = weights(outputs, x.type.shape[1] // groups, *kernel)  # type: ignore[operator]
+    w = weights(outputs, static(x.type.shape)[1] // options.get("groups", 1), *kernel)
     rank = len(kernel)
-    defaults = {"stride": (1,) * rank, "pads": (0,) * 2 * rank, "dilation": (1,) * rank}
-    bare = Conv(x, w, **(defaults | options))  # type: ignore[arg-type]
+    plain: dict[str, Any] = {
+        "stride": (1,) * rank,
+        "pads": (0,) * 2 * rank,
+        "dilation": (1,) * rank,
+    }
+    bare = Conv(x, w, **(plain | options))
     return bare.replace(bias=biased(bare, 1))
 
 
-CONVOLUTIONS = {
+CONVOLUTIONS: dict[str, Any] = {
     "1x1": ((1, 64, 8, 8), 32, (1, 1), {}),
     "1x1 with ragged channels": ((1, 13, 5, 7), 19, (1, 1), {}),
     "1x1 strided": ((1, 32, 9, 9), 32, (1, 1), {"stride": (2, 2)}),
@@ -45,7 +56,9 @@ CONVOLUTIONS = {
     "groups of 24": ((1, 48, 6, 6), 48, (1, 1), {"groups": 2}),
     "groups that widen": ((1, 6, 6, 6), 30, (3, 3), {"groups": 3}),
     "depthwise": ((1, 24, 9, 9), 24, (3, 3), {"groups": 24, "pads": (1,) * 4}),
-    "depthwise strided": ((1, 40, 9, 9), 40, (5, 5), {"groups": 40, "stride": (2, 2), "pads": (2,) * 4}),
+    "depthwise strided": (
+        (1, 40, 9, 9), 40, (5, 5), {"groups": 40, "stride": (2, 2), "pads": (2,) * 4},
+    ),
     "depthwise multiplier": ((1, 10, 7, 7), 30, (3, 3), {"groups": 10}),
     "1-D": ((2, 12, 30), 20, (5,), {"pads": (2, 2), "stride": (2,)}),
     "1-D depthwise": ((1, 17, 30), 17, (3,), {"groups": 17, "pads": (1, 1)}),
@@ -103,7 +116,7 @@ def test_two_convolutions_in_one_sum(tmp_path: Path):
     same_bits(graph_of(requantize(Add(*parts), U8, per_tensor(1.0, 100))), tmp_path)
 
 
-TRANSPOSED = {
+TRANSPOSED: dict[str, Any] = {
     "stride 2": ((1, 16, 5, 5), 12, (3, 3), {"stride": (2, 2), "pads": (1,) * 4}),
     "output padding": (
         (1, 8, 5, 4), 8, (3, 3),

@@ -14,7 +14,14 @@ from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import I32, I64, U8, TensorType, f32
 from qcompile.ir.unit import per_tensor
 from tests.targets.tvm.checks import (
-    BEST, given, graph_of, narrowed, nearly, opened, same_bits, weights,
+    BEST,
+    given,
+    graph_of,
+    narrowed,
+    nearly,
+    opened,
+    same_bits,
+    weights,
 )  # fmt: skip
 
 

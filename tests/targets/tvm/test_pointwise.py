@@ -18,7 +18,15 @@ from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.fixedpoint import Multipliers
 from qcompile.targets.tvm.isa import Isa
 from tests.targets.tvm.checks import (
-    BEST, every_isa, given, graph_of, narrowed, nearly, opened, same_bits, weights,
+    BEST,
+    every_isa,
+    given,
+    graph_of,
+    narrowed,
+    nearly,
+    opened,
+    same_bits,
+    weights,
 )  # fmt: skip
 
 UNARY = (
@@ -54,9 +62,12 @@ def test_rescale_by_one_number(m: int, shift: int, isa: Isa, tmp_path: Path):
     nodes = [
         Requantize(x, elem, per_tensor(0.1, zero), Multipliers((m,), shift), lo, hi)
         for elem, zero, lo, hi in (
-            (U8, 7, 0, 255), (I8, -3, -128, 100), (I32, 0, I32.lo, I32.hi), (I32, 5, -(1 << 30), 1 << 30),
+            (U8, 7, 0, 255),
+            (I8, -3, -128, 100),
+            (I32, 0, I32.lo, I32.hi),
+            (I32, 5, -(1 << 30), 1 << 30),
         )
-    ]  # fmt: skip
+    ]
     same_bits(graph_of(*nodes), tmp_path, isa)
 
 
@@ -147,7 +158,7 @@ def test_float_pairs(tmp_path: Path):
 
 def test_casts(tmp_path: Path):
     x = Input(f32(2, 20), name="x")
-    whole = p.Cast(b.Mul(x, const(np.float32(10))), I32)
+    whole = p.Cast(b.Mul(x, const(np.array(10, np.float32))), I32)
     nearly(graph_of(whole, p.Cast(whole, Scalar("f32")), p.Cast(x, Scalar("bool"))), tmp_path)
 
 

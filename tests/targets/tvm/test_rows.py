@@ -9,7 +9,14 @@ from qcompile.ir.ops.integer import softmax_integer
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm
 from qcompile.ir.ops.reduce import (
-    LogSoftmax, ReduceL2, ReduceLogSumExp, ReduceMax, ReduceMean, ReduceProd, ReduceSum, Softmax,
+    LogSoftmax,
+    ReduceL2,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceProd,
+    ReduceSum,
+    Softmax,
 )  # fmt: skip
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import I32, TensorType, f32

@@ -1,6 +1,7 @@
 """Pools and reductions, bit for bit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,17 +9,28 @@ from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.reduce import (
-    ArgMax, ArgMin, ReduceMax, ReduceMean, ReduceMin, ReduceSum,
+    ArgMax,
+    ArgMin,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceSum,
 )  # fmt: skip
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import I8, U8, f32
 from qcompile.ir.unit import per_tensor
 from qcompile.targets.tvm.isa import Isa
 from tests.targets.tvm.checks import (
-    every_isa, given, graph_of, narrowed, nearly, same_bits, weights,
+    every_isa,
+    given,
+    graph_of,
+    narrowed,
+    nearly,
+    same_bits,
+    weights,
 )  # fmt: skip
 
-WINDOWS = {
+WINDOWS: dict[str, Any] = {
     "2x2": ((1, 16, 8, 8), (2, 2), (2, 2), (0, 0, 0, 0), (1, 1)),
     "3x3 padded": ((1, 20, 9, 7), (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
     "dilated": ((1, 8, 9, 9), (2, 2), (1, 1), (1, 1, 1, 1), (2, 2)),
