@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from qcompile.artifact import Artifact, damaged, open_artifact
@@ -44,6 +45,7 @@ def _difference_apart(artifact: Artifact) -> str | None:
 def main(folder: str, threads: str) -> None:
     """Prints what differs; damage may keep the program from running at all."""
     artifact = open_artifact(Path(folder), threads=int(threads))
+    artifact = replace(artifact, manifest={**artifact.manifest, "damaged": True})
     try:
         print(_difference(artifact) or "")
     except Exception as error:

@@ -152,6 +152,17 @@ def test_verify_names_the_element_that_a_turned_bit_changes(qcompile, built, tmp
     assert "blobs.bin differs" in ended.message
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="x86-int8 needs a C compiler")
+def test_verify_names_the_element_that_a_turned_weight_of_the_library_changes(
+    qcompile, model, calib, tmp_path
+):
+    qcompile(model, "--target", "x86-int8", "--calib", calib, "-o", tmp_path / "good")
+    ended = qcompile("verify", flipped(tmp_path / "good", tmp_path / "bad", "weights.bin", 0))
+    assert ended.code == 3
+    assert "golden vector 0" in ended.message
+    assert "weights.bin differs" in ended.message
+
+
 @pytest.mark.parametrize("name", ["graph.qc", "golden/outputs.npz", "report.json"])
 def test_verify_names_a_damaged_file(qcompile, built, tmp_path, name):
     ended = qcompile("verify", flipped(built, tmp_path / "bad", name, 100))
