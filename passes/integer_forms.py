@@ -98,10 +98,12 @@ def _multiply(node: Mul, forms: Forms) -> bool:
     return _accept(node, node.with_operands((a, b)), forms)
 
 
-def _constant_factor(c: Const) -> Const:
-    """A constant in 16 bits, symmetric."""
+def _constant_factor(c: Const) -> Const | None:
+    """A constant in 16 bits, symmetric; None when it holds NaN or infinity."""
     values = c.array.astype(np.float64)
-    scale = max(float(np.float32(np.abs(values).max() / 32767)), SMALLEST_SCALE)
+    if not np.isfinite(values).all():
+        return None
+    scale = max(float(np.float32(np.abs(values).max(initial=0) / 32767)), SMALLEST_SCALE)
     steps = np.rint(values / scale).astype(np.int16)
     return const(steps, unit=per_tensor(scale), name=c.name)
 
