@@ -24,7 +24,7 @@ class OrtReader(CalibrationDataReader):
     def __init__(self, rows: list[dict[str, Array]]) -> None:
         self.rows = iter(rows)
 
-    def get_next(self) -> dict[str, Array] | None:
+    def get_next(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return next(self.rows, None)
 
 

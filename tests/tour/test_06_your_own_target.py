@@ -47,7 +47,11 @@ TINY = Tiny()
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("tiny-int4", f"{__name__}:TINY", "qcompile.targets")
-    monkeypatch.setattr(targets, "entry_points", lambda group: (entry,))
+
+    def found(group: str) -> tuple[EntryPoint, ...]:
+        return (entry,) if group == entry.group else ()
+
+    monkeypatch.setattr(targets, "entry_points", found)
 
 
 MODEL = """
