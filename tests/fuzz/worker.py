@@ -63,7 +63,7 @@ def outcome(seed: int) -> tuple[str, str]:
         except (QcompileError, MemoryError) as error:
             return "refused", str(error)
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)[-3:]
+            frames = traceback.extract_tb(error.__traceback__)[-5:]
             where = ", ".join(f"{Path(f.filename).name}:{f.lineno}" for f in frames)
             return "bug", f"{type(error).__name__}: {error} ({where})"
     return ("compiled", "") if late is None else ("unbuilt", str(late))
