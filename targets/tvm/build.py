@@ -59,14 +59,15 @@ def build(
     lowered = lower(graph, isa)
     names = tuple(kernel_name(step.nest) for step in lowered.steps)
     program = planned(lowered)
-    weights = b"".join(lowered.weights) or bytes(64)
+    weights = lowered.weights or (bytes(64),)
     nests = {name: step.nest for name, step in zip(names, lowered.steps, strict=True)}
     source = Source(
-        graph.name, lowered, names, program.offsets, max(program.size, 64), len(weights),
-        fingerprint(weights), isa,
+        graph.name, lowered, names, program.offsets, max(program.size, 64),
+        sum(map(len, weights)), fingerprint(weights), isa,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(weights)
+    with (folder / WEIGHTS).open("wb") as file:
+        file.writelines(weights)
     for template in (HEADER, MAIN):
         text = files("qcompile.targets.tvm").joinpath(template).read_text()
         (folder / template).write_text(text)
@@ -98,17 +99,18 @@ def kernel_name(nest: Nest) -> str:
     return f"{kind}_{shape}{inner}{tile}_{digest}"
 
 
-def fingerprint(data: bytes) -> int:
-    """The 64-bit checksum that the runtime computes: the sum of all words, each mixed with its
-    place."""
-    words = np.frombuffer(data[: len(data) // 8 * 8], "<u8")
-    total = len(data)
-    for start in range(0, words.size, 1 << 20):
-        part = words[start : start + (1 << 20)]
-        places = np.arange(start + 1, start + 1 + part.size, dtype=np.uint64)
-        mixed = part + places * np.uint64(0x9E3779B97F4A7C15)
+def fingerprint(parts: Sequence[bytes]) -> int:
+    """The 64-bit checksum that the runtime computes: the sum of all words of the file, each mixed
+    with its place. Each part is whole words."""
+    total = sum(map(len, parts))
+    first = 1
+    for part in parts:
+        words = np.frombuffer(part, "<u8")
+        places = np.arange(first, first + words.size, dtype=np.uint64)
+        mixed = words + places * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
         total += int((mixed ^ (mixed >> np.uint64(29))).sum(dtype=np.uint64))
+        first += words.size
     return total & ((1 << 64) - 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TypeAlias
 
 import numpy as np
@@ -67,17 +68,16 @@ class Weights:
 
     parts: list[bytes] = field(default_factory=list[bytes])
     size: int = 0
-    known: dict[tuple[str, bytes], Stored] = field(default_factory=dict[tuple[str, bytes], Stored])
+    known: dict[bytes, Stored] = field(default_factory=dict[bytes, Stored])
 
     def put(self, array: Ints) -> Stored:
-        """The place of an array."""
-        data = np.ascontiguousarray(array).tobytes()
-        key = (array.dtype.str, data)
+        """The place of an array. At least 64 bytes behind it may be read."""
+        data = np.ascontiguousarray(array)
+        key = sha256(data.dtype.str.encode() + data.tobytes()).digest()
         if key not in self.known:
-            self.known[key] = Stored(self.size, len(data))
-            padded = data + bytes(-len(data) % 64 + 64)
-            self.parts.append(padded)
-            self.size += len(padded)
+            self.known[key] = Stored(self.size, data.nbytes)
+            self.parts.append(data.tobytes() + bytes(-data.nbytes % 64 + 64))
+            self.size += len(self.parts[-1])
         return self.known[key]
 
 

@@ -40,6 +40,7 @@ from qcompile.targets.tvm.lower.fold import (
     reduce,
 )  # fmt: skip
 from qcompile.targets.tvm.lower.movement import interpolate, move
+from qcompile.targets.tvm.lower.picture import interleave, is_picture
 from qcompile.targets.tvm.lower.pointwise import pointwise
 from qcompile.targets.tvm.lower.rows import rows
 from qcompile.targets.tvm.lowering import Lowering
@@ -268,19 +269,15 @@ def _enter_raw(ctx: Lowering, entering: list[Group]) -> tuple[Step_, ...]:
     """The same buffers, filled with integers that the caller gives."""
     _bind_inputs(ctx, real=False)
     for group in entering:
-        (source,) = group.reads
-        copy = Group(source, None, {source})
-        target = ctx.values[group.head]
-        pointwise_copy(ctx, copy, source, target)
+        (node,) = group.reads
+        source, target = ctx.values[node], ctx.values[group.head]
+        if is_picture(ctx, source, target):
+            interleave(ctx, node, source, target, lambda _, loaded: loaded)
+        else:
+            ctx.copy(node, source, target)
     steps = _take(ctx)
     _bind_inputs(ctx, real=True)
     return steps
-
-
-def pointwise_copy(ctx: Lowering, group: Group, source: Node, target: Value) -> None:
-    """Moves a raw input to where its quantized form lies."""
-    ctx.copy(source, ctx.values[source], target)
-    assert group.head is source
 
 
 def _outputs(
