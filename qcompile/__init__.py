@@ -5,12 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from qcompile.load import load  # at once: later the module of that name would stand in its place
+
 if TYPE_CHECKING:
     from qcompile.api import compile
     from qcompile.artifact import Artifact, open_artifact
     from qcompile.errors import QcompileError
     from qcompile.ir.graph import Graph
-    from qcompile.load import load
+    from qcompile.read import load
     from qcompile.options import Options
     from qcompile.targets.base import Target
 
@@ -32,7 +34,7 @@ _PLACES = {
     "QcompileError": "qcompile.errors",
     "Target": "qcompile.targets.base",
     "compile": "qcompile.api",
-    "load": "qcompile.load",
+    "load": "qcompile.read",
     "open_artifact": "qcompile.artifact",
 }
 
