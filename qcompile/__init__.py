@@ -5,15 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qcompile.load import load  # at once: later the module of that name would stand in its place
-
 if TYPE_CHECKING:
     from qcompile.api import compile
     from qcompile.artifact import Artifact, open_artifact
     from qcompile.errors import QcompileError
     from qcompile.ir.graph import Graph
-    from qcompile.read import load
     from qcompile.options import Options
+    from qcompile.read import load
     from qcompile.targets.base import Target
 
 __all__ = [

@@ -18,7 +18,7 @@ from qcompile.errors import NotLegal, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
-from qcompile.load import load
+from qcompile.read import load
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import Calibrate, observed

@@ -16,7 +16,7 @@ from qcompile.ir.ops.norm import BatchNorm
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import TensorType
-from qcompile.load import load
+from qcompile.read import load
 from qcompile.passes.roles import Role, role
 from qcompile.targets.base import Target
 

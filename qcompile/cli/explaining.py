@@ -10,7 +10,7 @@ from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const, Input
-from qcompile.load import load
+from qcompile.read import load
 from qcompile.passes import PASSES
 from qcompile.passes.pipeline import Step
 from qcompile.passes.recipe import Recipe

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qcompile.ir.graph import Graph
-from qcompile.load import load
+from qcompile.read import load
 
 
 def arrays(path) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from qcompile.errors import BadModel, CheckFailed, QcompileError
 from qcompile.execute.ort import Session
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
-from qcompile.load import load
+from qcompile.read import load
 from qcompile.options import Options
 from qcompile.stages import require_static, simplify
 from tests.fuzz.mutate import mutated
