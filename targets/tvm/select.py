@@ -30,19 +30,13 @@ from qcompile.targets.tvm.lower.contraction import (
     takes_dot,
     zero_of,
 )  # fmt: skip
-from qcompile.targets.tvm.lower.fold import (
-    convolve_plainly,
-    depthwise,
-    multiply_plainly,
-    pool,
-    pool_fill,
-    pool_halo,
-    reduce,
-)  # fmt: skip
-from qcompile.targets.tvm.lower.movement import interpolate, move
+from qcompile.targets.tvm.lower.fold import pool, pool_fill, pool_halo, reduce
+from qcompile.targets.tvm.lower.movement import move
 from qcompile.targets.tvm.lower.picture import interleave, is_picture
+from qcompile.targets.tvm.lower.plain import convolve_plainly, depthwise, multiply_plainly
 from qcompile.targets.tvm.lower.pointwise import pointwise
 from qcompile.targets.tvm.lower.rows import rows
+from qcompile.targets.tvm.lower.sampling import interpolate
 from qcompile.targets.tvm.lowering import Lowering
 from qcompile.targets.tvm.pointwise import stored
 
