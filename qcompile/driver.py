@@ -18,7 +18,6 @@ from qcompile.errors import NotLegal, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
-from qcompile.read import load
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import Calibrate, observed
@@ -32,6 +31,7 @@ from qcompile.passes.specify import without_marks
 from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
+from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.stages import require_static, simplify, specify
 from qcompile.summary import Measured, constant_bytes, summarize

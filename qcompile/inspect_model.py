@@ -16,8 +16,8 @@ from qcompile.ir.ops.norm import BatchNorm
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import TensorType
-from qcompile.read import load
 from qcompile.passes.roles import Role, role
+from qcompile.read import load
 from qcompile.targets.base import Target
 
 YES, FOLDS, PLAIN, CONVERTS, NO = "yes", "folds away", "integers already", "border", "no"

@@ -45,8 +45,8 @@ class Histogram:
 def histogram(values: NDArray[Any], largest: float) -> Histogram:
     """The histogram of one array, `largest` being its greatest magnitude."""
     exponent = max(math.frexp(largest)[1], LEAST_EXPONENT) if largest > 0 else LEAST_EXPONENT
-    flat = values.reshape(-1).astype(np.float32, copy=False)  # narrower floats hold no such scale
-    scale = np.float32(math.ldexp(BINS / 2, -exponent))
+    flat = values.reshape(-1).astype(np.float64)  # in which no scaled float32 underflows
+    scale = math.ldexp(BINS / 2, -exponent)
     places = np.floor(flat * scale).astype(np.int32) + BINS // 2
     counts = np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
     zeros = int(flat.size - np.count_nonzero(flat))

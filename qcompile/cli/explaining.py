@@ -10,10 +10,10 @@ from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const, Input
-from qcompile.read import load
 from qcompile.passes import PASSES
 from qcompile.passes.pipeline import Step
 from qcompile.passes.recipe import Recipe
+from qcompile.read import load
 from qcompile.stages import require_static, simplify, specify
 
 ROOTS: Mapping[str, frozenset[str]] = {

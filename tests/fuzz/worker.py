@@ -22,8 +22,8 @@ from qcompile.errors import BadModel, CheckFailed, QcompileError
 from qcompile.execute.ort import Session
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
-from qcompile.read import load
 from qcompile.options import Options
+from qcompile.read import load
 from qcompile.stages import require_static, simplify
 from tests.fuzz.mutate import mutated
 
