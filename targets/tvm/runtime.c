@@ -18,14 +18,21 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define MAX_THREADS 256
-#define SPINS_AT_BARRIER 4000
+#define SPINS_AT_STEP 4000
+#define PORTIONS 4 /* in so many parts a step is dealt out to each thread */
 #define SPINS_BEFORE_SLEEP 20000
 
-/* What holds for one run. Each thread takes its own copy before the first barrier, since the caller
-   may go on and change the model's as soon as the last barrier is passed. */
+/* What holds for one run. */
 typedef struct {
   int32_t threads, raw_inputs, raw_outputs, tracing, timing;
 } qc_mode;
+
+/* How far a step has come: what is handed out (in the low half, the run's number in the high one)
+   and what is done. */
+typedef struct {
+  _Alignas(64) atomic_uint_fast64_t given;
+  atomic_uint_fast32_t done;
+} qc_progress;
 
 struct qc_model {
   qc_frame frame;
@@ -35,20 +42,16 @@ struct qc_model {
   pthread_t thread[MAX_THREADS];
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  _Alignas(64) atomic_int job;
-  _Alignas(64) atomic_int arrived;
-  _Alignas(64) atomic_int round;
-  qc_mode mode;
+  _Alignas(64) atomic_uint job;
+  int32_t threads;
   int32_t ending;
+  int32_t timing;
+  qc_mode mode;
   qc_trace trace;
   void *user;
   int64_t nanoseconds[QC_STEPS + 1];
+  qc_progress progress[QC_STEPS + 1];
 };
-
-typedef struct {
-  qc_model *model;
-  int32_t index;
-} worker;
 
 static _Thread_local char message[512];
 
@@ -122,20 +125,6 @@ static void report(qc_model *model, const qc_step *step) {
 
 /* threads */
 
-static void barrier(qc_model *model, int32_t threads) {
-  if (threads == 1) return;
-  int round = atomic_load_explicit(&model->round, memory_order_relaxed);
-  if (atomic_fetch_add_explicit(&model->arrived, 1, memory_order_acq_rel) == threads - 1) {
-    atomic_store_explicit(&model->arrived, 0, memory_order_relaxed);
-    atomic_store_explicit(&model->round, round + 1, memory_order_release);
-    return;
-  }
-  for (int64_t spins = 0; atomic_load_explicit(&model->round, memory_order_acquire) == round; spins++) {
-    if (spins < SPINS_AT_BARRIER) relax_cpu();
-    else sched_yield();
-  }
-}
-
 static int skipped(const qc_step *step, qc_mode mode) {
   switch (step->phase) {
     case QC_ENTER_REAL: return mode.raw_inputs;
@@ -146,34 +135,76 @@ static int skipped(const qc_step *step, qc_mode mode) {
   }
 }
 
-/* What thread `index` does of one run: its share of each step. */
-static void run_share(qc_model *model, int32_t index) {
-  const qc_mode mode = model->mode;
-  for (int32_t s = 0; s < QC_STEPS; s++) {
-    const qc_step *step = &qc_steps[s];
-    if (skipped(step, mode)) continue;
-    int64_t start = mode.timing && index == 0 ? now() : 0;
-    if (index == 0 && step->border >= 0) {
-      const qc_border *b = &qc_borders[step->border];
-      fill_border(model->frame.arena + b->offset, b, 0);
-    }
-    int32_t first = (int32_t)((int64_t)step->tasks * index / mode.threads);
-    int32_t last = (int32_t)((int64_t)step->tasks * (index + 1) / mode.threads);
-    if (first < last) step->run(&model->frame, first, last);
-    barrier(model, mode.threads);
-    if (mode.timing && index == 0) model->nanoseconds[s] = now() - start;
-    if (mode.tracing) {
-      if (index == 0) report(model, step);
-      barrier(model, mode.threads);
-    }
+enum { STEP_TAKEN = -1, RUN_OVER = -2 };
+
+/* Takes the next `count` or fewer of a step's units: the first one, or why there is none. */
+static int64_t take(qc_progress *progress, uint32_t run, uint32_t units, uint32_t count) {
+  uint_fast64_t old = atomic_load_explicit(&progress->given, memory_order_acquire);
+  for (;;) {
+    if ((uint32_t)(old >> 32) != run) return RUN_OVER;
+    uint32_t first = (uint32_t)old;
+    if (first >= units) return STEP_TAKEN;
+    uint_fast64_t next = old + (count < units - first ? count : units - first);
+    if (atomic_compare_exchange_weak_explicit(&progress->given, &old, next, memory_order_acq_rel,
+                                              memory_order_acquire))
+      return first;
   }
 }
 
+/* Units first ... last - 1 of a step: its border, if it has one, then its tasks. */
+static void do_units(qc_model *model, const qc_step *step, uint32_t first, uint32_t last) {
+  if (step->border >= 0) {
+    if (first == 0) {
+      const qc_border *b = &qc_borders[step->border];
+      fill_border(model->frame.arena + b->offset, b, 0);
+      first = 1;
+    }
+    first--;
+    last--;
+  }
+  if (first < last) step->run(&model->frame, (int32_t)first, (int32_t)last);
+}
+
+/* One thread's part in one step; 0 when the run is over. Whoever is free takes the next units, so
+   that a thread that is held up holds up no more than what it has taken. */
+static int help(qc_model *model, int32_t s, uint32_t run, int32_t threads) {
+  const qc_step *step = &qc_steps[s];
+  qc_progress *progress = &model->progress[s];
+  uint32_t units = (uint32_t)step->tasks + (step->border >= 0);
+  uint32_t count = units / (uint32_t)(threads * PORTIONS);
+  int64_t first;
+  if (count == 0) count = 1;
+  while ((first = take(progress, run, units, count)) >= 0) {
+    uint32_t last = (uint32_t)first + (count < units - first ? count : units - (uint32_t)first);
+    do_units(model, step, (uint32_t)first, last);
+    atomic_fetch_add_explicit(&progress->done, last - (uint32_t)first, memory_order_release);
+  }
+  if (first == RUN_OVER) return 0;
+  for (int64_t spins = 0; atomic_load_explicit(&progress->done, memory_order_acquire) != units; spins++) {
+    if ((uint32_t)(atomic_load_explicit(&progress->given, memory_order_relaxed) >> 32) != run) return 0;
+    if (spins < SPINS_AT_STEP) relax_cpu();
+    else sched_yield();
+  }
+  return 1;
+}
+
+/* What the calling thread does of one run: all of it, or its part. */
+static void lead(qc_model *model, qc_mode mode, uint32_t run) {
+  for (int32_t s = 0; s < QC_STEPS; s++) {
+    const qc_step *step = &qc_steps[s];
+    if (skipped(step, mode)) continue;
+    int64_t start = mode.timing ? now() : 0;
+    if (mode.threads > 1) help(model, s, run, mode.threads);
+    else do_units(model, step, 0, (uint32_t)step->tasks + (step->border >= 0));
+    if (mode.timing) model->nanoseconds[s] = now() - start;
+    if (mode.tracing) report(model, step);
+  }
+}
+
+/* A helping thread. It may come late or miss a run: each unit is taken for a run by number. */
 static void *work(void *argument) {
-  worker me = *(worker *)argument;
-  free(argument);
-  qc_model *model = me.model;
-  int seen = 0;
+  qc_model *model = argument;
+  uint32_t seen = 0;
   for (;;) {
     for (int64_t spins = 0; atomic_load_explicit(&model->job, memory_order_acquire) == seen; spins++) {
       if (spins < SPINS_BEFORE_SLEEP) {
@@ -185,27 +216,41 @@ static void *work(void *argument) {
         pthread_cond_wait(&model->wake, &model->lock);
       pthread_mutex_unlock(&model->lock);
     }
-    seen = atomic_load_explicit(&model->job, memory_order_acquire);
-    if (model->ending) return NULL;
-    run_share(model, me.index);
+    pthread_mutex_lock(&model->lock);
+    seen = atomic_load_explicit(&model->job, memory_order_relaxed);
+    const qc_mode mode = model->mode;
+    int32_t ending = model->ending;
+    pthread_mutex_unlock(&model->lock);
+    if (ending) return NULL;
+    for (int32_t s = 0; s < QC_STEPS; s++)
+      if (!skipped(&qc_steps[s], mode) && !help(model, s, seen, mode.threads)) break;
   }
 }
 
-static void post_job(qc_model *model) {
+/* Starts a run for the helping threads and gives its number. */
+static uint32_t post_job(qc_model *model, qc_mode mode, int32_t ending) {
   pthread_mutex_lock(&model->lock);
-  atomic_fetch_add_explicit(&model->job, 1, memory_order_release);
+  uint32_t run = atomic_load_explicit(&model->job, memory_order_relaxed) + 1;
+  run += run == 0;
+  for (int32_t s = 0; s < QC_STEPS; s++) {
+    atomic_store_explicit(&model->progress[s].done, 0, memory_order_relaxed);
+    atomic_store_explicit(&model->progress[s].given, (uint_fast64_t)run << 32, memory_order_release);
+  }
+  model->mode = mode;
+  model->ending = ending;
+  atomic_store_explicit(&model->job, run, memory_order_release);
   pthread_cond_broadcast(&model->wake);
   pthread_mutex_unlock(&model->lock);
+  return run;
 }
 
 static void stop_threads(qc_model *model) {
   if (model->started == 0) return;
-  model->ending = 1;
-  post_job(model);
+  post_job(model, model->mode, 1);
   for (int32_t i = 0; i < model->started; i++) pthread_join(model->thread[i], NULL);
   model->started = 0;
   model->ending = 0;
-  model->mode.threads = 1;
+  model->threads = 1;
   atomic_store(&model->job, 0);
 }
 
@@ -213,19 +258,16 @@ EXPORT qc_status qc_set_threads(qc_model *model, int32_t count) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_threads: no model");
   if (count < 1 || count > MAX_THREADS)
     return fail(QC_BAD_ARGUMENT, "%d threads: give 1 to %d", count, MAX_THREADS);
-  if (count == model->mode.threads) return QC_OK;
+  if (count == model->threads) return QC_OK;
   stop_threads(model);
   for (int32_t i = 1; i < count; i++) {
-    worker *argument = malloc(sizeof *argument);
-    if (argument != NULL) *argument = (worker){model, i};
-    if (argument == NULL || pthread_create(&model->thread[i - 1], NULL, work, argument) != 0) {
-      free(argument);
+    if (pthread_create(&model->thread[i - 1], NULL, work, model) != 0) {
       stop_threads(model);
       return fail(QC_NO_MEMORY, "thread %d of %d could not be started", i + 1, count);
     }
     model->started = i;
   }
-  model->mode.threads = count;
+  model->threads = count;
   return QC_OK;
 }
 
@@ -286,7 +328,7 @@ static qc_status open_model(const char *path, int checked, qc_model **model) {
   qc_model *made = aligned_alloc(64, (sizeof *made + 63) / 64 * 64);
   if (made == NULL) return fail(QC_NO_MEMORY, "no memory for the model's state");
   memset(made, 0, sizeof *made);
-  made->mode.threads = 1;
+  made->threads = 1;
   pthread_mutex_init(&made->lock, NULL);
   pthread_cond_init(&made->wake, NULL);
   status = map_weights(made, path, checked);
@@ -333,10 +375,9 @@ EXPORT qc_status qc_run_forms(qc_model *model, const void *const *inputs, void *
     if (outputs[i] == NULL) return fail(QC_BAD_ARGUMENT, "output %d is a null pointer", i);
   model->frame.inputs = (const uint8_t *const *)inputs;
   model->frame.outputs = (uint8_t *const *)outputs;
-  model->mode.raw_inputs = raw_inputs;
-  model->mode.raw_outputs = raw_outputs;
-  if (model->mode.threads > 1) post_job(model);
-  run_share(model, 0);
+  qc_mode mode = {model->threads, raw_inputs, raw_outputs, model->trace != NULL, model->timing};
+  if (mode.tracing) mode.threads = 1;
+  lead(model, mode, mode.threads > 1 ? post_job(model, mode, 0) : 0);
   return QC_OK;
 }
 
@@ -351,14 +392,13 @@ EXPORT qc_status qc_run_real(qc_model *model, const void *const *inputs, void *c
 EXPORT qc_status qc_set_trace(qc_model *model, qc_trace function, void *user) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_trace: no model");
   model->trace = function;
-  model->mode.tracing = function != NULL;
   model->user = user;
   return QC_OK;
 }
 
 EXPORT qc_status qc_set_timing(qc_model *model, int32_t on) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_timing: no model");
-  model->mode.timing = on;
+  model->timing = on;
   return QC_OK;
 }
 
