@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcompile.analysis.bounds import Bounds
-from qcompile.ir.blob import Blob, blob
+from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import Requantize, requantize
@@ -165,10 +165,10 @@ def integer_bounds(form: Form, elem: Scalar, unit: Affine) -> tuple[int, int]:
 
 
 def quantized_blob(source: Blob, elem: Scalar, unit: Affine) -> Blob:
-    """The integers of a float blob; computed at each load when large."""
+    """The integers of a float blob; kept on disk when large."""
 
     def load() -> Array:
         return to_integers(np.asarray(source.array()), elem, unit)
 
     lazy = Blob(source.shape, elem.storage, load)
-    return blob(load()) if source.nbytes <= IN_MEMORY else lazy
+    return blob(load()) if source.nbytes <= IN_MEMORY else spilled_blob(lazy)

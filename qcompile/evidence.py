@@ -86,8 +86,8 @@ def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -
         else "no calibration data and no batchnorm: ranges come from guessed standard normal "
         "inputs; give --calib for results to rely on"
     )
-    few = samples[: min(len(samples) - 1, together(marked))]
-    return Evidence("data-free", 0, remark, found, samples[-1:], few, marked, options.threads)
+    twin = marked if matched else None
+    return Evidence("data-free", 0, remark, found, samples[-1:], (), twin, options.threads)
 
 
 def together(graph: Graph) -> int:

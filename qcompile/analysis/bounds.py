@@ -128,7 +128,7 @@ class Bounds:
             reach = self.magnitude(x) * self.magnitude(w) * terms
             return -reach, reach
         lo, hi = self.centred(x)
-        weights = np.asarray(w.array).astype(np.int64)
+        weights = np.asarray(w.array)
         axes = tuple(a for a in range(weights.ndim) if a != axis)
         low, high = _sums(weights, min(lo, 0), max(hi, 0), axes)
         repeat = node.groups if isinstance(node, ConvTranspose) else 1
@@ -138,7 +138,7 @@ class Bounds:
     def _product(self, a: Node, b: Node, bias: Node | None, node: Node) -> Interval:
         if isinstance(b, Const):
             lo, hi = self.centred(a)
-            weights = np.asarray(b.array).astype(np.int64)
+            weights = np.asarray(b.array)
             low, high = _sums(weights, lo, hi, (weights.ndim - 2,))
             return _with_bias(low.reshape(-1, low.shape[-1]), high, bias)
         inner = a.type.shape[-1]
@@ -150,8 +150,8 @@ class Bounds:
 def _sums(
     w: NDArray[Any], lo: int, hi: int, axes: tuple[int, ...]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    positive = np.where(w > 0, w, 0).sum(axes)
-    negative = np.where(w < 0, w, 0).sum(axes)
+    positive = np.maximum(w, 0).sum(axes, np.int64)
+    negative = np.minimum(w, 0).sum(axes, np.int64)
     return positive * lo + negative * hi, positive * hi + negative * lo
 
 

@@ -22,7 +22,8 @@ class Session:
     """A loaded model: arrays by name in, arrays by name out.
 
     `optimize` turns all of onnxruntime's graph rewrites on or off. `folder` is where a model that
-    is given as bytes has its weight files.
+    is given as bytes has its weight files. `prepack`: weights are copied into the kernels' order,
+    which is faster and doubles their memory.
     """
 
     def __init__(
@@ -32,9 +33,12 @@ class Session:
         threads: int = 1,
         optimize: bool = True,
         folder: Path | None = None,
+        prepack: bool = True,
     ) -> None:
         source = model if isinstance(model, bytes) else str(model)
         options = _options(threads, optimize)
+        if not prepack:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if folder is not None:
             key = "session.model_external_initializers_file_folder_path"
             options.add_session_config_entry(key, str(folder))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -64,6 +66,26 @@ def blob(array: Array) -> Blob:
         frozen = frozen.copy()
     frozen.flags.writeable = False
     return Blob(frozen.shape, frozen.dtype, lambda: frozen)
+
+
+def spilled_blob(source: Blob) -> Blob:
+    """A blob computed once: its first load goes to a nameless file, later ones map that file.
+
+    For large arrays that cost more to compute than to read back; the file goes with the process.
+    """
+    kept: list[BinaryIO] = []
+
+    def load() -> Array:
+        if not kept:
+            file = cast(BinaryIO, TemporaryFile(prefix="qcompile-"))  # noqa: SIM115 - mapped below
+            flat = np.ascontiguousarray(source.array()).reshape(-1).view(np.uint8)
+            for start in range(0, flat.size, 1 << 24):
+                file.write(flat[start : start + (1 << 24)].data)
+            file.flush()
+            kept.append(file)
+        return np.memmap(kept[0], source.dtype, "r", 0, source.shape)
+
+    return Blob(source.shape, source.dtype, load)
 
 
 def mapped_blob(

@@ -16,7 +16,7 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from qcompile.targets.onnx.model import Initializer, Writer, code, value_info
 
-INLINE_LIMIT = 1_500_000_000
+INLINE_LIMIT = 1 << 28  # bytes of weights; more go to a file that onnxruntime maps
 EXTERNAL_LEAST = 1024  # bytes; smaller tensors stay in the model file
 ALIGNMENT = 4096
 

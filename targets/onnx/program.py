@@ -22,6 +22,7 @@ class OnnxProgram:
         self.path = path
         self._threads = threads
         self._optimize = optimize
+        self._prepack = not path.with_name(f"{path.name}.data").exists()
         self._sessions: dict[tuple[str, ...], Session] = {}
 
     def run(self, inputs: Mapping[str, Array], *, layers: Sequence[str] = ()) -> dict[str, Array]:
@@ -47,7 +48,9 @@ class OnnxProgram:
 
     def _open(self, layers: tuple[str, ...]) -> Session:
         if not layers:
-            return Session(self.path, threads=self._threads, optimize=self._optimize)
+            return Session(
+                self.path, threads=self._threads, optimize=self._optimize, prepack=self._prepack
+            )
         graph = self._model.graph
         known = {name for node in graph.node for name in node.output}
         known |= {tensor.name for tensor in graph.initializer}
@@ -64,4 +67,5 @@ class OnnxProgram:
             folder=self.path.parent,
             threads=self._threads,
             optimize=self._optimize,
+            prepack=self._prepack,
         )

@@ -98,17 +98,19 @@ class OnnxRuntime:
 
     def run_raw(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs before their dequantize."""
-        values = self._values(inputs, self.raw)
+        values = self._values(inputs)
         return {name: values[value] for name, value in self.raw.items()}
 
     def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
         """The named integers, in the order of the graph."""
-        values = self._values(inputs, self.layers)
+        values = self._values(inputs)
         for name, value in self.layers.items():
             yield name, values[value]
 
-    def _values(self, inputs: Arrays, wanted: Mapping[str, str]) -> dict[str, Array]:
-        computed = [value for value in wanted.values() if value not in inputs]
+    def _values(self, inputs: Arrays) -> dict[str, Array]:
+        """All named integers at once: one loaded model serves `run_raw` and `trace`."""
+        named = dict.fromkeys((*self.layers.values(), *self.raw.values()))
+        computed = [value for value in named if value not in inputs]
         return {**inputs, **self.program.run(inputs, layers=computed)}
 
 

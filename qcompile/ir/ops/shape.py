@@ -60,7 +60,7 @@ class Transpose(Node):
         return replace(unit, axis=self.perm.index(unit.axis))
 
     def evaluate(self, *operands: Array) -> Array:
-        return np.ascontiguousarray(operands[0].transpose(self.perm))
+        return operands[0].transpose(self.perm)
 
 
 @op
