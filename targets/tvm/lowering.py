@@ -163,6 +163,8 @@ class Lowering:
         `place`: strides and offset that replace those of the target's layout. `border`: what halo
         is filled before, the target's own unless said otherwise.
         """
+        if 0 in draft.extents():
+            return
         own, offset = place or (target.layout.strides, target.layout.offset)
         strides, start = draft.on_grid(own)
         out = draft.made(target.elem, strides, offset=offset + start)

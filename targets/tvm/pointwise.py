@@ -28,7 +28,7 @@ FLOAT_BOUND = 1 << 25
 _ARITHMETIC: Mapping[type[Node], str] = {
     b.Add: "add", b.Sub: "sub", b.Mul: "mul", b.Div: "div", b.Minimum: "min", b.Maximum: "max",
     b.Pow: "pow", b.And: "and", b.Or: "or", b.Xor: "xor", b.Equal: "eq", b.Less: "lt",
-    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge",
+    b.LessOrEqual: "le", b.Greater: "gt", b.GreaterOrEqual: "ge", b.Mod: "mod",
 }  # fmt: skip
 
 
@@ -123,6 +123,10 @@ class Chain:
         left, right = _alike(self.expr(a), self.expr(c))
         if isinstance(node, b.Comparison):
             return _compare(op, left, right)
+        if op == "mod":
+            if left.is_float:
+                raise NotLegal(f"{node}: no kernel takes the remainder of reals")
+            return _remainder(left, right)
         match op:
             case "add" | "sub":
                 total = e.add(left, right) if op == "add" else e.sub(left, right)
@@ -207,6 +211,20 @@ class Chain:
         if to.name not in ("i32", "i64", "u8", "i8"):
             raise NotLegal(f"no kernel casts {source} to {to}")
         return x if not source.is_float else e.Convert(*e.INT32, "i32", x)
+
+
+def _remainder(a: e.Expr, c: e.Expr) -> e.Expr:
+    """a - c * floor(a / c) of integers, by way of the quotient toward zero."""
+
+    def pair(op: str, x: e.Expr, y: e.Expr) -> e.Expr:
+        return e.Binary(*e.INT32, a.elem, op, x, y)
+
+    rest = pair("sub", a, pair("mul", c, pair("div", a, c)))
+    nothing = e.imm(0, a.elem)
+    apart = e.Binary(0, 1, "i32", "lt", pair("xor", rest, c), nothing)
+    some = e.Unary(0, 1, "i32", "not", e.Binary(0, 1, "i32", "eq", rest, nothing))
+    wrong = e.Binary(0, 1, "i32", "and", apart, some)
+    return e.Select(*e.INT32, a.elem, wrong, pair("add", rest, c), rest)
 
 
 def _alike(a: e.Expr, c: e.Expr) -> tuple[e.Expr, e.Expr]:

@@ -108,12 +108,16 @@ def refused(graph: Graph, isa: Isa) -> tuple[str, ...]:
             _group(ctx, group, hints)
         except NotLegal as error:
             found.append(str(error))
-            ctx.allocate(group.head, row_major(tuple(_lengths(group.head))))
+            _stand_in(ctx, group.head)
     return tuple(found)
 
 
-def _lengths(node: Node) -> list[int]:
-    return [d if isinstance(d, int) else 1 for d in node.type.shape]
+def _stand_in(ctx: Lowering, node: Node) -> None:
+    """Some memory for a value that cannot be computed, so that what reads it is looked at, too."""
+    layout = row_major(tuple(d if isinstance(d, int) else 1 for d in node.type.shape))
+    elem = stored(node.type.elem)
+    known = elem if elem in KNOWN else "f32"
+    ctx.values[node] = Value(ctx.buffer(node, layout, known), layout, known)
 
 
 def _take(ctx: Lowering) -> tuple[Step_, ...]:

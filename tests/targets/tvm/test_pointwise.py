@@ -12,11 +12,13 @@ from qcompile.ir.ops.integer import Lut, Requantize, requantize
 from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.norm import BatchNorm
 from qcompile.ir.ops.quant import Dequantize, Quantize
+from qcompile.ir.ops.shape import Slice
 from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import I8, I32, U8, Scalar, TensorType, f32
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.fixedpoint import Multipliers
 from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.select import refused
 from tests.targets.tvm.checks import (
     BEST,
     every_isa,
@@ -172,3 +174,25 @@ def test_a_batchnorm_that_was_not_folded(tmp_path: Path):
 @pytest.mark.parametrize("shape", [(1,), (5,), (16,), (17,), (2, 3, 4, 5, 3), (1, 1, 40)])
 def test_shapes(shape: tuple[int, ...], tmp_path: Path):
     same_bits(graph_of(requantize(given(*shape), U8, per_tensor(0.03, 100))), tmp_path)
+
+
+def test_whole_numbers_of_64_bits(tmp_path: Path):
+    x = Input(TensorType((3, 20), Scalar("i64")), name="x")
+    y = Input(TensorType((3, 20), Scalar("i64")), name="y")
+    pairs = [kind(x, y) for kind in (b.Add, b.Sub, b.Mul, b.Div, b.Mod, b.Less, b.Equal)]
+    tripled = b.Mul(x, const(np.array(3, np.int64)))
+    same_bits(graph_of(*pairs, tripled, p.Cast(x, Scalar("f32"))), tmp_path)
+
+
+def test_an_empty_value(tmp_path: Path):
+    empty = Slice(given(2, 5), (1,), (2,), (2,), (1,))
+    same_bits(graph_of(empty, given(2, 5)), tmp_path)
+
+
+def test_what_has_no_kernel_is_said_all_at_once():
+    x = Input(f32(3, 20), name="x")
+    half = p.Cast(x, Scalar("f16"))
+    graph = graph_of(b.Mod(x, x), p.Cast(half, Scalar("f32")))
+    found = refused(graph, BEST)
+    assert len(found) == 2
+    assert all(any(w in text for w in ("remainder of reals", "f16")) for text in found)
