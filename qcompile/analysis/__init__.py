@@ -1,1 +1,1 @@
-"""TODO."""
+"""What can be proved of a graph without running it."""

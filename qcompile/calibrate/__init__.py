@@ -1,1 +1,1 @@
-"""TODO."""
+"""Samples in, statistics and units out."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""onnxruntime at work: for foreign operators, and as the other opinion."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Readers: ONNX and torch.export to the float graph."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The graph: nodes that are values, types with units, text that reads back."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Rounding, fixed point, exact sums, packing: pure functions on arrays."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Execution: steps, buffers, offsets; and graphs as files."""

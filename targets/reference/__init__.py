@@ -1,1 +1,1 @@
-"""TODO."""
+"""The interpreter as a target."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Native libraries: kernels by TVM, the rest in C."""

@@ -29,6 +29,7 @@ _ABSTRACT = {
     "reduction",
     "summation",
     "extremum",
+    "along_axis",
     "arg",
 }
 

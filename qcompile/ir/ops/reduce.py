@@ -197,8 +197,8 @@ class ArgMin(Arg):
 
 
 @op
-class Softmax(Node):
-    """e^x / Σ e^x along one axis, the maximum subtracted first."""
+class AlongAxis(Node):
+    """A function of all values along one axis, of x's type; reals only."""
 
     x: Node
     axis: int
@@ -208,6 +208,11 @@ class Softmax(Node):
         self.require(0 <= self.axis < x.rank, f"axis {self.axis} of a tensor of rank {x.rank}")
         self.require(x.is_float, "is defined on reals")
         return x
+
+
+@op
+class Softmax(AlongAxis):
+    """e^x / Σ e^x along one axis, the maximum subtracted first."""
 
     def evaluate(self, *operands: Array) -> Array:
         x: Values = operands[0]
@@ -216,17 +221,8 @@ class Softmax(Node):
 
 
 @op
-class LogSoftmax(Node):
+class LogSoftmax(AlongAxis):
     """x − log Σ e^x along one axis."""
-
-    x: Node
-    axis: int
-
-    def infer(self) -> TensorType:
-        x = self.x.type
-        self.require(0 <= self.axis < x.rank, f"axis {self.axis} of a tensor of rank {x.rank}")
-        self.require(x.is_float, "is defined on reals")
-        return x
 
     def evaluate(self, *operands: Array) -> Array:
         x: Values = operands[0]
