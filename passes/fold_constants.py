@@ -16,8 +16,7 @@ from qcompile.ir.ops.quant import FakeQuant, Observe
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.passes.base import Meaning, Pass
-
-IN_MEMORY = 1 << 22  # bytes; larger results are computed at each load instead of kept
+from qcompile.passes.weights import IN_MEMORY
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_integers
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I32, Array, Scalar
 from qcompile.ir.unit import Affine, per_tensor
+from qcompile.passes.weights import IN_MEMORY
 
+SUM_BITS = 19  # a sum's unit is 2^-19 of the coarsest operand's step: 2^11 steps of headroom
 WIDE_BITS = 30
 WIDE_LIMIT = 1 << WIDE_BITS
-IN_MEMORY = 1 << 22
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,8 @@ from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I32
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.passes.fold_constants import promise
-from qcompile.passes.forms import WIDE_LIMIT, Form, Forms, narrowed, wide_step, widened
+from qcompile.passes.forms import SUM_BITS, WIDE_LIMIT, Form, Forms, narrowed, wide_step, widened
 from qcompile.passes.weights import accumulator_bias
-
-SUM_BITS = 19
 
 
 def concat_form(node: Concat, forms: Forms) -> bool:

@@ -18,13 +18,12 @@ from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.exact import INT32_MAX
-from qcompile.passes.forms import WIDE_LIMIT, Form, Forms
+from qcompile.passes.forms import SUM_BITS, WIDE_LIMIT, Form, Forms
 from qcompile.passes.integer_concat import concat_form, split_contraction
 from qcompile.passes.roles import Role, activations, role
 from qcompile.passes.weights import accumulator_bias
 
 SOFTMAX_STEP = 32768.0  # one step of a coarser scale decides alone; its multiplier has no room
-SUM_BITS = 19  # a sum's unit is 2^-19 of the coarsest operand's step: 2^11 steps of headroom
 
 
 def integer_form(node: Node, forms: Forms) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from qcompile.ir.dims import is_static
-from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Add, Mul, Sub
@@ -114,11 +112,6 @@ def weight(node: Node) -> tuple[Node, int] | None:
             return a, -1
         case _:
             return None
-
-
-def static_graph(graph: Graph) -> bool:
-    """All shapes are numbers."""
-    return all(is_static(node.type.shape) for node in graph.nodes)
 
 
 def _constant(node: Node | None) -> bool:

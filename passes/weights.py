@@ -13,7 +13,7 @@ from qcompile.ir.types import Array
 from qcompile.ir.unit import Affine
 from qcompile.numerics.exact import INT32_MAX
 
-IN_MEMORY = 1 << 22
+IN_MEMORY = 1 << 22  # bytes; larger results are computed when asked for instead of kept
 
 
 def scaled(w: Const, factor: NDArray[Any], *, axis: int | None) -> Const:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
 from qcompile.errors import TypeMismatch
 from qcompile.ir.types import Array, TensorType
@@ -21,8 +21,6 @@ class Node:
     Fields that hold nodes (or tuples of nodes) are operands, all others attributes. `infer` is the
     type rule and raises `TypeMismatch`; `evaluate` is the meaning, in numpy, exact for integers.
     """
-
-    commutes: ClassVar[bool] = False
 
     name: str = field(default="", kw_only=True)
     type: TensorType = field(init=False)
@@ -130,6 +128,3 @@ N = TypeVar("N", bound=Node)
 def op(cls: type[N]) -> type[N]:
     """Makes a class an operation: frozen, slotted, compared by identity."""
     return dataclass(frozen=True, eq=False, slots=True, repr=False)(cls)
-
-
-Evaluate = Callable[..., Array]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import Array, TensorType
@@ -47,8 +47,3 @@ class Foreign(Node):
     def title(self) -> str:
         """`com.microsoft::Attention`, or `Attention` of the standard domain."""
         return f"{self.domain}::{self.op_type}" if self.domain else self.op_type
-
-
-def foreign_attributes(node: Foreign) -> dict[str, Any]:
-    """What identifies the call, for text."""
-    return {"op_type": node.op_type, "domain": node.domain, "opsets": node.opsets}

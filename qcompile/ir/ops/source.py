@@ -58,11 +58,6 @@ def const(
     return Const(blob(values.astype(kind.storage, copy=False)), kind, unit, name=name)
 
 
-def const_like(node: Const, array: Array) -> Const:
-    """The same constant with other contents (shape and dtype may differ), name kept."""
-    return const(array, name=node.name)
-
-
 def input_shape(node: Input) -> tuple[int, ...]:
     """The static shape of an input; `ValueError` names open lengths."""
     return static(node.declared.shape)
