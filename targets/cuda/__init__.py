@@ -1,0 +1,1 @@
+"""Generated CUDA for INT4 and INT8 tensor cores."""
