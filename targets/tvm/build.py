@@ -22,11 +22,12 @@ from qcompile.errors import ToolchainError
 from qcompile.ir.graph import Graph
 from qcompile.program.plan import plan
 from qcompile.program.program import Buffer, Call, Program
+from qcompile.targets.loops.expr import Dot
+from qcompile.targets.loops.nest import Nest
+from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.tvm.emit import Source, model_c
-from qcompile.targets.tvm.expr import Dot
 from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.nest import Nest
-from qcompile.targets.tvm.select import Lowered, lower
+from qcompile.targets.tvm.lowering import native
 
 LIBRARY, WEIGHTS, HEADER, MAIN = "model.so", "weights.bin", "model.h", "main.c"
 OBJECTS = 8  # kernels go into this many object files, whatever the number of processes
@@ -56,7 +57,7 @@ def build(
     graph: Graph, isa: Isa, folder: Path, *, threads: int = 2, compiler: Compiler | None = None
 ) -> Built:
     """Compiles the graph into the folder; kernels by `compiler`, in child processes by default."""
-    lowered = lower(graph, isa)
+    lowered = lower(native(graph, isa))
     names = tuple(kernel_name(step.nest) for step in lowered.steps)
     program = planned(lowered)
     weights = lowered.weights or (bytes(64),)

@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from itertools import product
 from typing import Any
 
-from qcompile.targets.tvm import expr as e
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.nest import Nest, Step, Table, View
 from qcompile.targets.tvm.isa import Dot, Isa
-from qcompile.targets.tvm.nest import Nest, Step, Table, View
 from qcompile.targets.tvm.script import Builder, T, Tir
 from qcompile.targets.tvm.vector import NAMES, Place
 

@@ -14,9 +14,9 @@ import tvm.ir.transform
 import tvm.tirx.transform
 from tvm.target import Target
 
+from qcompile.targets.loops.nest import Nest
 from qcompile.targets.tvm.codegen import prim_func
 from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.nest import Nest
 
 
 def compile_nests(nests: dict[str, Nest], isa: Isa, path: Path) -> None:

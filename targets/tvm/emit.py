@@ -11,11 +11,11 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.types import TensorType
 from qcompile.program.program import Buffer
-from qcompile.targets.tvm.draft import Arg, External, Step_, Stored, Value
+from qcompile.targets.loops.draft import Arg, External, Step_, Stored, Value
+from qcompile.targets.loops.nest import BYTES
+from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.select import Lowered, Port
 from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.nest import BYTES
-from qcompile.targets.tvm.pointwise import stored
-from qcompile.targets.tvm.select import Lowered, Port
 
 C_TYPES = {
     "u8": "uint8_t", "i8": "int8_t", "bool": "uint8_t", "i16": "int16_t", "u16": "uint16_t",

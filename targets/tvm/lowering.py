@@ -1,217 +1,59 @@
-"""Groups → steps: layouts, buffers and nests for a whole graph."""
+"""How a processor takes loop nests: its registers, dot instructions and schedule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 
-from qcompile.analysis.bounds import Bounds
-from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
-from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
-from qcompile.program.program import Buffer
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Arg, Draft, External, Step_, Stored, Value, Weights
-from qcompile.targets.tvm.fuse import Group, groups
-from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.layout import SLACK, Layout, dense, packed, row_major
-from qcompile.targets.tvm.nest import BYTES, Nest, View
-from qcompile.targets.tvm.pointwise import Chain, stored
+from qcompile.targets.loops.lower.plain import convolve_plainly, depthwise, multiply_plainly
+from qcompile.targets.loops.lowering import Contract, Lowering
+from qcompile.targets.loops.nest import Nest
+from qcompile.targets.loops.weights import (
+    dense_weights,
+    is_depthwise,
+    product_weights,
+    takes_dot,
+)
+from qcompile.targets.tvm.contraction import convolve, multiply
+from qcompile.targets.tvm.isa import AVX512_VNNI, Isa
 from qcompile.targets.tvm.schedule import schedule
-
-Halo = tuple[tuple[int, int], ...]
 
 
 @dataclass
-class Lowering:
-    """What is known while a graph is lowered: where each value lies, and the steps so far."""
+class NativeLowering(Lowering):
+    """The lowering for one instruction set."""
 
-    graph: Graph
-    isa: Isa
-    weights: Weights = field(default_factory=Weights)
-    bounds: Bounds = field(default_factory=Bounds)
-    values: dict[Node, Value] = field(default_factory=dict[Node, Value])
-    steps: list[Step_] = field(default_factory=list[Step_])
-    wanted: dict[Node, Layout] = field(default_factory=dict[Node, Layout])
-    halos: dict[Node, tuple[Halo, float]] = field(default_factory=dict[Node, tuple[Halo, float]])
-    copies: dict[tuple[Node, Layout, float], Value] = field(
-        default_factory=dict[tuple[Node, Layout, float], Value]
-    )
+    isa: Isa = AVX512_VNNI
 
-    # memory
+    def contraction(self, node: Conv | ConvTranspose | MatMul) -> Contract:
+        """Dot instructions for bytes, multiply and add for the rest."""
+        match node:
+            case Conv() if is_depthwise(node):
+                return depthwise
+            case Conv() | ConvTranspose() if takes_dot(node.x, dense_weights(node)):
+                return partial(convolve, isa=self.isa)
+            case Conv() | ConvTranspose():
+                return convolve_plainly
+            case MatMul(a=a, b=Const()) if takes_dot(a, product_weights(node)):
+                return partial(multiply, isa=self.isa)
+            case MatMul():
+                return multiply_plainly
 
-    def buffer(self, node: Node, layout: Layout, elem: str) -> Buffer:
-        """A new buffer."""
-        name = f"{len(self.steps)}.{len(self.values)}.{len(self.copies)}.{node.name or node.op}"
-        return Buffer(name, (layout.size + SLACK) * BYTES[elem])
+    def scheduled(self, nest: Nest) -> Nest:
+        """Tiles in registers, tasks for threads."""
+        return schedule(nest, self.isa)
 
-    def allocate(self, node: Node, layout: Layout | None = None) -> Value:
-        """Memory for a node's result, with the layout (and halo) that was wanted for it."""
-        elem = stored(node.type.elem)
-        fill: float = 0
-        if layout is None:
-            layout = self.wanted[node]
-            if node in self.halos:
-                halo, fill = self.halos[node]
-                layout = layout.with_halo(halo)
-        value = Value(self.buffer(node, layout, elem), layout, elem, fill)
-        self.values[node] = value
-        return value
-
-    def scratch(self, node: Node, shape: Sequence[int], elem: str) -> Value:
-        """Row-major memory for an intermediate result of a node's own."""
-        layout = row_major(tuple(shape))
-        where = Buffer(
-            f"{len(self.steps)}.{node.name or node.op}.{elem}", (layout.size + SLACK) * BYTES[elem]
-        )
-        return Value(where, layout, elem)
-
-    def dense_scratch(self, node: Node, shape: tuple[int, ...], elem: str) -> Value:
-        """Memory without any padding."""
-        layout = dense(shape)
-        name = f"{len(self.steps)}.{node.name or node.op}.dense"
-        return Value(Buffer(name, (layout.size + SLACK) * BYTES[elem]), layout, elem)
-
-    def value(self, node: Node) -> Value:
-        """The node's value in memory; a constant's lies in the weights file."""
-        if isinstance(node, Const) and node not in self.values:
-            array = node.array
-            layout = dense(static(node.type.shape))
-            self.values[node] = Value(self.weights.put(array), layout, stored(node.type.elem))
-        return self.values[node]
-
-    def read(
-        self, node: Node, order: Sequence[int], halo: Halo | None = None, fill: float = 0
-    ) -> Value:
-        """The value with its axes in this order, neighbours along the last, halo and all.
-
-        Copied when it lies otherwise. A larger halo than asked for is as good.
-        """
-        value = self.value(node)
-        none = ((0, 0),) * len(order)
-        halo = halo or none
-        if _serves(value, tuple(order), halo, fill):
-            return value
-        shape = static(node.type.shape)
-        layout = packed(shape, tuple(order)).with_halo(halo)
-        key = (node, layout, fill)
-        if key not in self.copies:
-            where = self.buffer(node, layout, value.elem)
-            copy = Value(where, layout, value.elem, fill)
-            self.copies[key] = copy
-            self.move(node, value, copy, shape)
-        return self.copies[key]
-
-    # steps
-
-    def move(self, node: Node, source: Value, target: Value, shape: Sequence[int]) -> None:
-        """Copies a value from one layout to another."""
-        draft = self.draft(shape, target.layout.order)
-        number = draft.view(
-            source.where, source.elem, source.layout.strides, offset=source.layout.offset
-        )
-        self.finish(node, draft, target, e.load(number, source.elem))
-
-    def copy(self, node: Node, source: Value, target: Value) -> None:
-        """Copies between layouts where nothing may be touched past the caller's arrays."""
-        shape, order = target.layout.shape, target.layout.order
-        run = shape[order[-1]] if order else 1
-        lanes = None if run >= self.isa.lanes else 1
-        draft = self.draft(shape, order, lanes=lanes, exact=True)
-        number = draft.view(
-            source.where, source.elem, source.layout.strides, offset=source.layout.offset
-        )
-        self.finish(node, draft, target, e.load(number, source.elem))
-
-    def draft(
-        self,
-        shape: Sequence[int],
-        order: Sequence[int],
-        *,
-        lanes: int | None = None,
-        grid: Sequence[tuple[int, int]] = (),
-        exact: bool = False,
-    ) -> Draft:
-        """A nest to be written over the places of `shape`."""
-        width = lanes or self.isa.lanes
-        return Draft(self.weights, shape, order, width, grid=grid, exact=exact)
-
-    def chain(self, group: Group, draft: Draft) -> Chain:
-        """The group's pointwise part over a draft's places."""
-        paired = self.isa.paired and draft.lanes > 1 and not draft.exact
-        for node in group.reads:
-            self.value(node)
-        return Chain(draft, self.values, frozenset(group.members), self.bounds, paired)
-
-    def finish(
-        self,
-        node: Node,
-        draft: Draft,
-        target: Value,
-        result: e.Expr,
-        *,
-        inner: Sequence[int] = (),
-        body: e.Expr | None = None,
-        combine: str = "",
-        init: e.Expr | None = None,
-        border: Value | bool = True,
-        place: tuple[Sequence[int], int] | None = None,
-    ) -> None:
-        """The step that writes `result` (after reducing `body`) to the target's places.
-
-        `place`: strides and offset that replace those of the target's layout. `border`: what halo
-        is filled before, the target's own unless said otherwise.
-        """
-        if 0 in draft.extents():
-            return
-        own, offset = place or (target.layout.strides, target.layout.offset)
-        strides, start = draft.on_grid(own)
-        out = draft.made(target.elem, strides, offset=offset + start)
-        assert draft.exact or not isinstance(target.where, External)
-        narrow = target.layout.width < 16 and draft.lanes > 1
-        nest = Nest(
-            outer=draft.extents(),
-            inner=tuple(inner),
-            views=tuple(_long(v, len(draft.extents()) + len(inner)) for v in draft.views),
-            out=_long(out, len(draft.extents()) + len(inner)),
-            body=body,
-            combine=combine,
-            init=init,
-            finish=result,
-            lanes=draft.lanes,
-            exact=draft.exact or narrow,
-        )
-        around = target if border is True else border
-        halo = around if isinstance(around, Value) and around.layout.has_halo else None
-        args: tuple[Arg, ...] = (*draft.args, target.where)
-        shown = self.values.get(node)
-        at = target.where
-        shows = (
-            shown if shown is not None and isinstance(at, Buffer) and at == shown.where else None
-        )
-        self.steps.append(Step_(node, schedule(nest, self.isa), args, halo, shows))
+    def byte_lanes(self, channels: int) -> int:
+        """Whole registers of bytes when the channels fill them."""
+        widest = self.lanes * 4
+        while widest > self.lanes and channels % widest:
+            widest //= 2
+        return widest
 
 
-def _serves(value: Value, order: tuple[int, ...], halo: Halo, fill: float) -> bool:
-    layout = value.layout
-    if isinstance(value.where, External | Stored):
-        return False
-    long = [a for a in layout.order if layout.shape[a] > 1]
-    wanted = [a for a in order if layout.shape[a] > 1]
-    if long != wanted or (layout.inner != order[-1] and layout.shape[order[-1]] > 1):
-        return False
-    enough = all(
-        have[0] >= need[0] and have[1] >= need[1]
-        for have, need in zip(layout.halo, halo, strict=True)
-    )
-    padded = any(b or a for b, a in halo)
-    return enough and (not padded or value.fill == fill)
-
-
-def _long(view: View, loops: int) -> View:
-    """The view with a step for each loop: what was written before the reduction was known."""
-    return replace(view, steps=view.steps + (0,) * (loops - len(view.steps)))
-
-
-__all__ = ["Halo", "Lowering", "groups"]
+def native(graph: Graph, isa: Isa) -> NativeLowering:
+    """A fresh lowering of the graph."""
+    return NativeLowering(graph, isa.lanes, isa.paired, isa=isa)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qcompile.targets.tvm.expr import Dot
+from qcompile.targets.loops.expr import Dot
+from qcompile.targets.loops.nest import Nest, Table, View, collapse, drop_unit_loops
 from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.nest import Nest, Table, View, collapse, drop_unit_loops
 
 LATENCY = 5  # cycles until an accumulator may be used again
 TILE_START = 24  # cycles to set up a tile

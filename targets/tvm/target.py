@@ -14,11 +14,12 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array, TensorType
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.loops.select import refused
 from qcompile.targets.tvm.build import LIBRARY, build
 from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
 from qcompile.targets.tvm.library import Library
-from qcompile.targets.tvm.select import refused
+from qcompile.targets.tvm.lowering import native
 
 _X86 = {"vpdpbusd u8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
 _ARM = {"sdot i8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
@@ -42,7 +43,7 @@ class NativeTarget:
 
     def refusals(self, graph: Graph) -> Sequence[str]:
         """Nodes without a kernel."""
-        return refused(graph, self.isa)
+        return refused(native(graph, self.isa))
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """Kernels, runtime and weights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from qcompile.targets.tvm import expr as e
+from qcompile.targets.loops import expr as e
 from qcompile.targets.tvm.script import T, Tir, equal, unequal
 
 NAMES = {

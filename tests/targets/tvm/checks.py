@@ -13,10 +13,10 @@ from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import I8, I32, U8, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine, per_tensor
+from qcompile.targets.loops.nest import Nest
 from qcompile.targets.tvm.build import build
 from qcompile.targets.tvm.isa import AVX512_VNNI, ISAS, Isa
 from qcompile.targets.tvm.library import Library
-from qcompile.targets.tvm.nest import Nest
 
 
 def here() -> list[Isa]:

@@ -17,8 +17,9 @@ from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import I8, I32, U8, Scalar, TensorType, f32
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.fixedpoint import Multipliers
+from qcompile.targets.loops.select import refused
 from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.select import refused
+from qcompile.targets.tvm.lowering import native
 from tests.targets.tvm.checks import (
     BEST,
     every_isa,
@@ -193,6 +194,6 @@ def test_what_has_no_kernel_is_said_all_at_once():
     x = Input(f32(3, 20), name="x")
     half = p.Cast(x, Scalar("f16"))
     graph = graph_of(b.Mod(x, x), p.Cast(half, Scalar("f32")))
-    found = refused(graph, BEST)
+    found = refused(native(graph, BEST))
     assert len(found) == 2
     assert all(any(w in text for w in ("remainder of reals", "f16")) for text in found)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from qcompile.targets.tvm import expr as e
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.nest import Nest, View, collapse, drop_unit_loops
 from qcompile.targets.tvm.isa import AVX2, AVX512_VNNI, Isa
-from qcompile.targets.tvm.nest import Nest, View, collapse, drop_unit_loops
 from qcompile.targets.tvm.schedule import schedule
 
 

@@ -11,68 +11,30 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.nest import Step
+from qcompile.targets.loops.weights import bias_of, dense_weights, halo_of, product_weights, zero_of
 from qcompile.targets.tvm.isa import Dot, Isa
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.nest import Step
 from qcompile.targets.tvm.packing import by_block, pack, whole_rows
 
 Ints = NDArray[Any]
 
 
-def convolve(ctx: Lowering, group: Group) -> None:
+def convolve(ctx: Lowering, group: Group, *, isa: Isa) -> None:
     """A convolution, or each phase of a transposed one, and what is fused behind it."""
     node = group.root
     assert isinstance(node, Conv | ConvTranspose)
     out = static(node.type.shape[2:])
     target = ctx.allocate(group.head)
     if isinstance(node, Conv):
-        _one(ctx, group, conv_axes(node.window, out), target)
+        _one(ctx, group, conv_axes(node.window, out), target, isa)
         return
     for i, axes in enumerate(transposed_axes(node.window, out)):
-        _one(ctx, group, axes, target, border=i == 0)
-
-
-def halo_of(node: Conv | ConvTranspose) -> tuple[tuple[int, int], ...]:
-    """How far outside of x the node reads, per axis of x."""
-    out, lengths = static(node.type.shape[2:]), static(node.x.type.shape[2:])
-    if isinstance(node, Conv):
-        phases = [conv_axes(node.window, out)]
-    else:
-        phases = list(transposed_axes(node.window, out))
-    reach = [
-        [axes[i].reach(length) for axes in phases] or [(0, 0)] for i, length in enumerate(lengths)
-    ]
-    spatial = tuple((max(b for b, _ in r), max(a for _, a in r)) for r in reach)
-    return ((0, 0), (0, 0), *spatial)
-
-
-def zero_of(node: Node) -> int:
-    """The integer that stands for real 0."""
-    unit = node.type.unit
-    return 0 if unit is None else unit.zero_point[0]
-
-
-def dense_weights(node: Conv | ConvTranspose) -> Ints:
-    """Weights less their zero points, as [outputs, channels of the group, *kernel]."""
-    assert isinstance(node.w, Const)
-    w: Ints = np.asarray(node.w.array)
-    if node.w.type.unit is not None:
-        w = w.astype(np.int32) - node.w.type.unit.zero_points(w.ndim).astype(np.int32)
-    if isinstance(node, Conv):
-        return w
-    c, each, *kernel = w.shape
-    split = w.reshape(node.groups, c // node.groups, each, *kernel)
-    return split.swapaxes(1, 2).reshape(node.groups * each, c // node.groups, *kernel)
-
-
-def takes_dot(x: Node, weights: Ints) -> bool:
-    """Bytes on both sides."""
-    small = weights.size == 0 or (weights.min() >= -128 and weights.max() <= 127)
-    return x.type.unit is not None and x.type.elem.storage.itemsize == 1 and bool(small)
+        _one(ctx, group, axes, target, isa, border=i == 0)
 
 
 def effective_zero(x: Node, isa: Isa) -> int:
@@ -86,8 +48,9 @@ def effective_zero(x: Node, isa: Isa) -> int:
 
 
 def _one(
-    ctx: Lowering, group: Group, axes: tuple[Axis, ...], target: Value, *, border: bool = True
-) -> None:
+    ctx: Lowering, group: Group, axes: tuple[Axis, ...], target: Value, isa: Isa, *,
+    border: bool = True,
+) -> None:  # fmt: skip
     node = group.root
     assert isinstance(node, Conv | ConvTranspose)
     n, outputs, *_ = static(node.type.shape)
@@ -97,8 +60,8 @@ def _one(
     grid = ((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes))
     draft = ctx.draft((n, outputs, *(a.count for a in axes)), order, grid=grid)
     weights = met(dense_weights(node), axes)
-    bias = _bias(node, weights, effective_zero(node.x, ctx.isa))
-    body, inner = _body(ctx.isa, draft, x, axes, weights, node)
+    bias = bias_of(node, weights, effective_zero(node.x, isa))
+    body, inner = _body(isa, draft, x, axes, weights, node)
     chain = ctx.chain(group, draft)
     chain.done[node] = e.Acc(*ctx.bounds.of(node), "i32")
     init = draft.constant(bias.reshape(1, -1, *(1,) * rank), "i32")
@@ -106,14 +69,6 @@ def _one(
         group.head, draft, target, chain.expr(group.head), inner=inner, body=body, combine="dot",
         init=init, border=border,
     )  # fmt: skip
-
-
-def _bias(node: Conv | ConvTranspose | MatMul, weights: Ints, zero: int) -> Ints:
-    """bias − zero · Σ weights per output, modulo 2^32."""
-    total = -zero * weights.reshape(weights.shape[0], -1).astype(np.int64).sum(1)
-    if isinstance(node.bias, Const):
-        total = total + np.asarray(node.bias.array).astype(np.int64)
-    return total.astype(np.int32)
 
 
 def _body(
@@ -162,7 +117,7 @@ def _dot(
     return e.Dot(0, 0, "i32", x, w, signed)
 
 
-def multiply(ctx: Lowering, group: Group) -> None:
+def multiply(ctx: Lowering, group: Group, *, isa: Isa) -> None:
     """a @ constant, and what is fused behind it."""
     node = group.root
     assert isinstance(node, MatMul)
@@ -176,9 +131,9 @@ def multiply(ctx: Lowering, group: Group) -> None:
     depth, columns = weights.shape[-2:]
     batch = weights.shape[:-2]
     rows = weights.reshape(-1, depth, columns)
-    packed = np.stack([pack(w.T[:, None, :], ctx.isa) for w in rows])
-    bias = np.stack([_bias(node, w.T, effective_zero(node.a, ctx.isa)) for w in rows])
-    body = _product_body(ctx.isa, draft, a, node, packed, batch)
+    packed = np.stack([pack(w.T[:, None, :], isa) for w in rows])
+    bias = np.stack([bias_of(node, w.T, effective_zero(node.a, isa)) for w in rows])
+    body = _product_body(isa, draft, a, node, packed, batch)
     chain = ctx.chain(group, draft)
     chain.done[node] = e.Acc(*ctx.bounds.of(node), "i32")
     init = draft.constant(bias.reshape(*batch, 1, columns), "i32")
@@ -186,15 +141,6 @@ def multiply(ctx: Lowering, group: Group) -> None:
         group.head, draft, target, chain.expr(group.head), inner=draft.inner, body=body,
         combine="dot", init=init,
     )  # fmt: skip
-
-
-def product_weights(node: MatMul) -> Ints:
-    """The constant right operand less its zero points: [..., k, columns]."""
-    assert isinstance(node.b, Const)
-    w: Ints = np.asarray(node.b.array)
-    if node.b.type.unit is None:
-        return w
-    return w.astype(np.int32) - node.b.type.unit.zero_points(w.ndim).astype(np.int32)
 
 
 def _product_body(
@@ -224,6 +170,3 @@ def _left(draft: Draft, a: Value, shape: tuple[int, ...], group: int) -> int:
     return draft.view(
         a.where, a.elem, [0] * lead + own, offset=a.layout.offset, inner=(group,), block=0, lane=0
     )
-
-
-__all__ = ["convolve", "dense_weights", "halo_of", "multiply", "takes_dot", "zero_of"]

@@ -19,10 +19,10 @@ from qcompile.ir.ops.norm import BatchNorm
 from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Scalar, TensorType
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value
-from qcompile.targets.tvm.real import unary
-from qcompile.targets.tvm.rescaling import rescaled
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value
+from qcompile.targets.loops.real import unary
+from qcompile.targets.loops.rescaling import rescaled
 
 FLOAT_BOUND = 1 << 25
 _ARITHMETIC: Mapping[type[Node], str] = {

@@ -7,6 +7,7 @@ read their padding from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,9 +66,13 @@ class Layout:
         return Layout(self.shape, self.order, halo, self.width)
 
 
-def packed(shape: tuple[int, ...], order: tuple[int, ...]) -> Layout:
-    """A layout without halo whose innermost axis is padded."""
-    width = padded_width(shape[order[-1]]) if order else 1
+def packed(
+    shape: tuple[int, ...],
+    order: tuple[int, ...],
+    padded: Callable[[int], int] | None = None,
+) -> Layout:
+    """A layout without halo whose innermost axis is padded, by `padded_width` if not said."""
+    width = (padded or padded_width)(shape[order[-1]]) if order else 1
     return Layout(shape, order, ((0, 0),) * len(shape), width)
 
 

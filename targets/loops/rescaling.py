@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft
 
 INT32_MAX = (1 << 31) - 1
 INT64_MAX = (1 << 63) - 1

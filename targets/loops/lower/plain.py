@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from qcompile.ir.dims import static
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value, load_of
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.geometry import Axis, conv_axes, met, transposed_axes
-from qcompile.targets.tvm.lower.contraction import dense_weights, halo_of, product_weights, zero_of
-from qcompile.targets.tvm.lower.fold import spatial_order, window_view
-from qcompile.targets.tvm.lowering import Lowering
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value, load_of
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.lower.fold import spatial_order, window_view
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.weights import dense_weights, halo_of, product_weights, zero_of
 
 Numbers = NDArray[Any]
 

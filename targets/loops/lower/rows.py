@@ -21,13 +21,12 @@ from qcompile.ir.ops.reduce import (
     ReduceProd,
     Softmax,
 )  # fmt: skip
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value, load_of
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.layout import row_major
-from qcompile.targets.tvm.lower.fold import FLOAT_LEAST, GREATEST, LEAST
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.real import call, number, pair
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value, load_of
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.lower.fold import FLOAT_LEAST, GREATEST, LEAST
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.real import call, number, pair
 
 Given = Sequence[e.Expr]
 Make = Callable[[Given], e.Expr]
@@ -113,7 +112,9 @@ class Rows:
     def short_end(self, body: MakeAt, *others: Value, keepdims: bool) -> None:
         """As `end`, for a result of one number per row."""
         ctx, shape = self.ctx, static(self.node.type.shape)
-        target = ctx.allocate(self.group.head, row_major(shape))
+        target = ctx.allocate(
+            self.group.head, self.ctx.row_major(shape, self.ctx.formats[self.group.head])
+        )
         draft = ctx.draft(shape, target.layout.order, lanes=1)
         given = [self._squeezed(draft, o, keepdims) for o in others]
         self._end(draft, target, body(draft, given), e.INT32)

@@ -10,7 +10,7 @@ from qcompile.ir.ops.pool import MaxPool
 from qcompile.ir.ops.quant import Dequantize
 from qcompile.ir.types import I32, U8
 from qcompile.ir.unit import per_tensor
-from qcompile.targets.tvm.fuse import groups
+from qcompile.targets.loops.fuse import groups
 from tests.targets.tvm.checks import drawn, given, graph_of, narrowed, weights
 
 FINE = per_tensor(1e-5)

@@ -10,9 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from qcompile.targets.tvm.expr import Expr
+from qcompile.targets.loops.expr import Expr
 
 BYTES = {"u8": 1, "i8": 1, "bool": 1, "u16": 2, "i16": 2, "i32": 4, "f32": 4, "i64": 8}
+NIBBLES = ("u4", "i4")  # two to a byte, the even element in the low half
+
+
+def nbytes(count: int, elem: str) -> int:
+    """Bytes that so many elements take."""
+    return -(-count // 2) if elem in NIBBLES else count * BYTES[elem]
 
 
 @dataclass(frozen=True, slots=True)

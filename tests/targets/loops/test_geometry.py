@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcompile.ir.ops.window import Window
-from qcompile.targets.tvm.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
 
 
 def pairs(axis: Axis) -> set[tuple[int, int, int]]:

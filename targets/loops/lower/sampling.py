@@ -14,13 +14,13 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.resize import FRACTION_BITS, ResizeLinear, ResizeNearest
 from qcompile.ir.ops.shape import Gather, Pad
 from qcompile.ir.ops.source import Const, const
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value, load_of
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.layout import Layout, packed
-from qcompile.targets.tvm.lower.contraction import zero_of
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.nest import Step
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value, load_of
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.layout import Layout, packed
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.nest import Step
+from qcompile.targets.loops.weights import zero_of
 
 Ints = NDArray[Any]
 
@@ -32,7 +32,7 @@ def shape_of(node: Node) -> tuple[int, ...]:
 
 def lanes_for(ctx: Lowering, target: Value, part: tuple[int, ...]) -> int | None:
     """One lane where a part of the target does not fill a register."""
-    return None if part[target.layout.inner] >= ctx.isa.lanes else 1
+    return None if part[target.layout.inner] >= ctx.lanes else 1
 
 
 def gather(ctx: Lowering, node: Gather) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcompile.targets.tvm.layout import (
+from qcompile.targets.loops.layout import (
     channels_last,
     dense,
     merge_halos,

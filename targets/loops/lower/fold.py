@@ -12,18 +12,18 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Summation
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, Value, load_of
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.geometry import Axis, conv_axes
-from qcompile.targets.tvm.lower.contraction import zero_of
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.pointwise import stored
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, Value, load_of
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.geometry import Axis, conv_axes
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.weights import zero_of
 
 Numbers = NDArray[Any]
-LEAST = {"u8": 0, "i8": -128, "i16": -32768, "i32": -(1 << 31), "bool": 0}
+LEAST = {"u4": 0, "i4": -8, "u8": 0, "i8": -128, "i16": -32768, "i32": -(1 << 31), "bool": 0}
 FLOAT_LEAST = -3.4028234663852886e38
-GREATEST = {"u8": 255, "i8": 127, "i16": 32767, "i32": (1 << 31) - 1, "bool": 1}
+GREATEST = {"u4": 15, "i4": 7, "u8": 255, "i8": 127, "i16": 32767, "i32": (1 << 31) - 1, "bool": 1}
 
 
 def spatial_order(rank: int) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ def pool(ctx: Lowering, group: Group) -> None:
     x = ctx.read(node.x, order, pool_halo(node), pool_fill(node))
     target = ctx.allocate(group.head)
     alone = isinstance(node, MaxPool) and group.head is node
-    draft = ctx.draft(shape, order, lanes=_pool_lanes(ctx, shape[1], x.elem) if alone else None)
+    draft = ctx.draft(shape, order, lanes=_lanes(ctx, x, shape[1]) if alone else None)
     axes = conv_axes(node.window, shape[2:])
     draft.inner = tuple(len(a.taps) for a in axes)
     number = window_view(draft, x, axes)
@@ -72,12 +72,8 @@ def pool(ctx: Lowering, group: Group) -> None:
     )  # fmt: skip
 
 
-def _pool_lanes(ctx: Lowering, channels: int, elem: str) -> int:
-    """Whole registers of bytes when the channels fill them."""
-    widest = ctx.isa.lanes * 4 if elem in ("u8", "i8") else ctx.isa.lanes
-    while widest > ctx.isa.lanes and channels % widest:
-        widest //= 2
-    return widest
+def _lanes(ctx: Lowering, x: Value, channels: int) -> int:
+    return ctx.byte_lanes(channels) if x.elem in ("u8", "i8") else ctx.lanes
 
 
 def least(elem: str, kind: str) -> e.Expr:

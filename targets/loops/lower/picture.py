@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qcompile.ir.node import Node
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import Draft, External, Value, load_of
-from qcompile.targets.tvm.lowering import Lowering
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import Draft, External, Value, load_of
+from qcompile.targets.loops.lowering import Lowering
 
 Make = Callable[[Draft, e.Load], e.Expr]
 
@@ -22,7 +22,7 @@ def is_picture(ctx: Lowering, source: Value, target: Value) -> bool:
         and target.layout.width in (2, 4)
         and target.elem in ("u8", "i8")
         and isinstance(source.where, External)
-        and shape[3] >= ctx.isa.lanes
+        and shape[3] >= ctx.lanes
     )
 
 

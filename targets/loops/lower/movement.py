@@ -14,13 +14,13 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.resize import ResizeNearest
 from qcompile.ir.ops.shape import Concat, Expand, Gather, Pad, Reshape, Slice, Transpose
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.draft import External, Stored, Value, broadcast_strides
-from qcompile.targets.tvm.fuse import Group
-from qcompile.targets.tvm.layout import Layout, dense, row_major, same_bytes
-from qcompile.targets.tvm.lower.sampling import gather, lanes_for, pad, resize, shape_of
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.nest import Step
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.draft import External, Stored, Value, broadcast_strides
+from qcompile.targets.loops.fuse import Group
+from qcompile.targets.loops.layout import Layout, dense, same_bytes
+from qcompile.targets.loops.lower.sampling import gather, lanes_for, pad, resize, shape_of
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.nest import Step
 
 Ints = NDArray[Any]
 
@@ -73,7 +73,7 @@ def _reshape(ctx: Lowering, node: Node, x: Node) -> None:
         if layout is not None:
             ctx.values[node] = replace(source, layout=layout)
             return
-    target = ctx.allocate(node, row_major(shape))
+    target = ctx.allocate(node, ctx.row_major(shape, ctx.formats[node]))
     _reshaped(ctx, node, source, target, static(x.type.shape), shape)
 
 
@@ -105,7 +105,7 @@ def _reshaped(
         return
     inside = _split_strides(source.layout.strides, before, factors)
     outside = _split_strides(target.layout.strides, after, factors)
-    lanes = None if factors[-1] >= ctx.isa.lanes else 1
+    lanes = None if factors[-1] >= ctx.lanes else 1
     draft = ctx.draft(factors, tuple(range(len(factors))), lanes=lanes, exact=True)
     number = draft.view(source.where, source.elem, inside, offset=source.layout.offset)
     result = e.load(number, source.elem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from qcompile.errors import NotLegal
@@ -17,28 +16,18 @@ from qcompile.ir.ops.resize import ResizeLinear, ResizeNearest
 from qcompile.ir.ops.shape import Concat, Expand, Pad, Slice
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import TensorType
-from qcompile.targets.tvm.draft import External, Step_, Value
-from qcompile.targets.tvm.fuse import POINTWISE, ROWS, Group, groups
-from qcompile.targets.tvm.isa import Isa
-from qcompile.targets.tvm.layout import Layout, channels_last, dense, merge_halos, packed, row_major
-from qcompile.targets.tvm.lower.contraction import (
-    convolve,
-    dense_weights,
-    halo_of,
-    multiply,
-    product_weights,
-    takes_dot,
-    zero_of,
-)  # fmt: skip
-from qcompile.targets.tvm.lower.fold import pool, pool_fill, pool_halo, reduce
-from qcompile.targets.tvm.lower.movement import move
-from qcompile.targets.tvm.lower.picture import interleave, is_picture
-from qcompile.targets.tvm.lower.plain import convolve_plainly, depthwise, multiply_plainly
-from qcompile.targets.tvm.lower.pointwise import pointwise
-from qcompile.targets.tvm.lower.rows import rows
-from qcompile.targets.tvm.lower.sampling import interpolate
-from qcompile.targets.tvm.lowering import Lowering
-from qcompile.targets.tvm.pointwise import stored
+from qcompile.targets.loops.draft import External, Step_, Value
+from qcompile.targets.loops.fuse import POINTWISE, ROWS, Group, groups
+from qcompile.targets.loops.layout import Layout, dense, merge_halos, row_major
+from qcompile.targets.loops.lower.fold import pool, pool_fill, pool_halo, reduce
+from qcompile.targets.loops.lower.movement import move
+from qcompile.targets.loops.lower.picture import interleave, is_picture
+from qcompile.targets.loops.lower.pointwise import pointwise
+from qcompile.targets.loops.lower.rows import rows
+from qcompile.targets.loops.lower.sampling import interpolate
+from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.weights import halo_of, zero_of
 
 SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, ResizeNearest, ResizeLinear)
 CARRIES = (*POINTWISE, Concat, Slice, Pad, Expand)
@@ -73,9 +62,9 @@ class Lowered:
         return (*self.enter_real, *self.enter_raw, *self.body, *self.leave_raw, *self.leave_real)
 
 
-def lower(graph: Graph, isa: Isa) -> Lowered:
+def lower(ctx: Lowering) -> Lowered:
     """The whole graph; `NotLegal` names what has no kernel."""
-    ctx = Lowering(graph, isa)
+    graph = ctx.graph
     every = groups(graph)
     _want_halos(ctx)
     hints = _hints(graph)
@@ -98,9 +87,9 @@ def lower(graph: Graph, isa: Isa) -> Lowered:
     )  # fmt: skip
 
 
-def refused(graph: Graph, isa: Isa) -> tuple[str, ...]:
+def refused(ctx: Lowering) -> tuple[str, ...]:
     """One sentence for each group that has no kernel."""
-    ctx = Lowering(graph, isa)
+    graph = ctx.graph
     _bind_inputs(ctx, real=True)
     hints, found = _hints(graph), list[str]()
     for group in groups(graph):
@@ -128,12 +117,13 @@ def _take(ctx: Lowering) -> tuple[Step_, ...]:
 
 def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
     _check(group)
+    ctx.formats[group.head] = ctx.format_of(group)
     ctx.wanted[group.head] = _layout(ctx, group, hints)
     match group.root:
         case None:
             pointwise(ctx, group, ctx.allocate(group.head))
         case Conv() | ConvTranspose() | MatMul() as node:
-            _contraction(node)(ctx, group)
+            ctx.contraction(node)(ctx, group)
         case MaxPool() | AveragePool():
             pool(ctx, group)
         case ReduceSum() | ReduceMean() | ReduceMax() | ReduceMin():
@@ -146,21 +136,6 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
             move(ctx, group)
 
 
-def _contraction(node: Conv | ConvTranspose | MatMul) -> Callable[[Lowering, Group], None]:
-    """The kernel family for a sum of products."""
-    match node:
-        case Conv() if _is_depthwise(node):
-            return depthwise
-        case Conv() | ConvTranspose() if takes_dot(node.x, dense_weights(node)):
-            return convolve
-        case Conv() | ConvTranspose():
-            return convolve_plainly
-        case MatMul(a=a, b=Const()) if takes_dot(a, product_weights(node)):
-            return multiply
-        case MatMul():
-            return multiply_plainly
-
-
 def _check(group: Group) -> None:
     for node in (group.head, *group.reads):
         kind = node.type
@@ -168,11 +143,6 @@ def _check(group: Group) -> None:
             raise NotLegal(f"{node}: its shape {kind} is open; bind it with --input-shape")
         if stored(kind.elem) not in KNOWN:
             raise NotLegal(f"{node}: no kernel works on {kind.elem}")
-
-
-def _is_depthwise(node: Conv) -> bool:
-    _, each, *_ = static(node.w.type.shape)
-    return each == 1 and node.groups > 1 and static(node.type.shape)[1] == node.groups
 
 
 # layouts
@@ -191,32 +161,36 @@ def _hints(graph: Graph) -> set[Node]:
 
 
 def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
-    head = group.head
+    head, elem = group.head, ctx.formats[group.head]
     shape = static(head.type.shape)
+    last = (0, *range(2, len(shape)), 1)  # channels innermost
     if isinstance(group.root, SPATIAL):
-        return channels_last(shape)
+        return ctx.packed(shape, last, elem)
     if isinstance(group.root, MatMul):
-        return row_major(shape)
+        return ctx.row_major(shape, elem)
     if isinstance(group.root, ReduceSum | ReduceMean | ReduceMax | ReduceMin):
-        return _reduced_layout(ctx, group.root, shape)
+        return _reduced_layout(ctx, group.root, shape, elem)
     for node in group.reads:
         value = ctx.value(node)
         mine = not isinstance(value.where, External) and not isinstance(node, Const)
         alike = value.layout.shape == shape or group.root is not None
         if mine and alike and len(value.layout.shape) == len(shape):
-            return packed(shape, value.layout.order)
-    return channels_last(shape) if head in hints else row_major(shape)
+            return ctx.packed(shape, value.layout.order, elem)
+    return ctx.packed(shape, last, elem) if head in hints else ctx.row_major(shape, elem)
 
 
 def _reduced_layout(
-    ctx: Lowering, root: ReduceSum | ReduceMean | ReduceMax | ReduceMin, shape: tuple[int, ...]
+    ctx: Lowering,
+    root: ReduceSum | ReduceMean | ReduceMax | ReduceMin,
+    shape: tuple[int, ...],
+    elem: str,
 ) -> Layout:
     order = ctx.value(root.x).layout.order
     if root.keepdims:
-        return packed(shape, order)
+        return ctx.packed(shape, order, elem)
     kept = [a for a in range(len(order)) if a not in root.axes]
     place = {axis: i for i, axis in enumerate(kept)}
-    return packed(shape, tuple(place[a] for a in order if a in place))
+    return ctx.packed(shape, tuple(place[a] for a in order if a in place), elem)
 
 
 def _want_halos(ctx: Lowering) -> None:

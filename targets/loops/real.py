@@ -9,7 +9,7 @@ from typing import Any
 from qcompile.errors import NotLegal
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
-from qcompile.targets.tvm import expr as e
+from qcompile.targets.loops import expr as e
 
 
 def unary(node: p.Unary, x: e.Expr) -> e.Expr:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from qcompile.ir.node import Node
 from qcompile.program.program import Buffer
-from qcompile.targets.tvm import expr as e
-from qcompile.targets.tvm.layout import Layout
-from qcompile.targets.tvm.nest import Nest, Step, Table, View
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.layout import Layout
+from qcompile.targets.loops.nest import Nest, Step, Table, View
 
 Ints = NDArray[np.generic]
 
@@ -198,7 +198,10 @@ def load_of(number: int, elem: str, widen: str | None = None) -> e.Load:
     """A load widened to i32 (floats and i64 stay), with the element's bounds."""
     if elem in ("f32", "i64"):
         return e.load(number, widen or elem)
-    bits = {"u8": (0, 255), "i8": (-128, 127), "bool": (0, 1), "i16": (-32768, 32767)}
+    bits = {
+        "u8": (0, 255), "i8": (-128, 127), "bool": (0, 1), "i16": (-32768, 32767), "u4": (0, 15),
+        "i4": (-8, 7),
+    }  # fmt: skip
     lo, hi = bits.get(elem, e.INT32)
     return e.load(number, widen or "i32", lo=lo, hi=hi)
 

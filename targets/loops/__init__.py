@@ -1,0 +1,1 @@
+"""Graphs as loop nests: what every back end of kernels shares, whatever it generates."""
