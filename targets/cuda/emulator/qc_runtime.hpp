@@ -1,0 +1,127 @@
+// The runtime's own view: lanes are fibers, 32 of them a warp, warps a block; one block a worker.
+#pragma once
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "qc_abi.hpp"
+
+namespace qc_emulated {
+
+struct Warp;
+struct Block;
+
+// A cp.async that has been issued and has not landed.
+struct Copy {
+  unsigned char* shared;
+  const unsigned char* global;
+  bool copy;
+};
+
+// A plain access to shared memory, matched across the lanes of a warp by line and occurrence.
+struct Access {
+  uint32_t offset;
+  uint16_t bytes;
+  uint16_t occurrence;
+  int line;
+};
+
+struct Lane : Thread {
+  void* stack_pointer;
+  unsigned char* stack;  // lowest byte
+  Warp* warp;
+  void* operands;  // of the warp instruction this lane has come to
+  int line;        // of the barrier it waits at
+  std::vector<Copy> copies;
+  std::vector<size_t> groups;  // ends of the committed groups in `copies`
+  std::vector<Access> accesses;
+};
+
+struct Warp {
+  Lane* lanes;
+  unsigned count;
+  uint32_t alive, runnable, arrived;  // a bit for each lane
+  const void* instruction;            // which one the arrived lanes have come to
+  const char* name;
+};
+
+// How threads take turns: a missing barrier shows in one of them. In `RANDOM_EARLY` asynchronous
+// copies land when issued, in the others only when waited for.
+enum Order { ASCENDING, DESCENDING, RANDOM_EARLY, RANDOM_LATE };
+
+enum Counter {
+  SWITCHES, MATRICES, MATRIX_CONFLICTS, PRODUCTS, ACCESSES, ACCESS_CONFLICTS, COPIES, LAUNCHES,
+  COUNTERS
+};
+
+struct Block {
+  std::vector<Lane> lanes;
+  std::vector<Warp> warps;
+  Lane* (*choose)(Block&);
+  Order order;
+  uint32_t random;
+  unsigned turn;     // the warp that ran last
+  unsigned alive, waiting;
+  void* host_stack_pointer;
+  unsigned char* shared;
+  size_t shared_size;
+  const Kernel* kernel;
+  void** arguments;
+  std::string error;
+  bool misaligned;
+  uint64_t counters[COUNTERS];
+  int16_t columns[MOST_COLUMNS * 8 * 64];  // of a product, too large for a lane's stack
+  const void* host_stack;  // for the address sanitizer
+  size_t host_stack_size;
+};
+
+extern __thread Block* running;
+
+inline Lane& self() { return *static_cast<Lane*>(current); }
+inline uint32_t bit(const Lane& lane) { return 1u << lane.lane; }
+inline uint32_t next_random(Block& block) {
+  block.random ^= block.random << 13;
+  block.random ^= block.random >> 17;
+  return block.random ^= block.random << 5;
+}
+
+// fibers
+void prepare_stack(Lane& lane, size_t size, void (*entry)());
+void switch_lanes(Lane& from, Lane& to);
+void switch_to_host(Lane& from);
+void switch_from_host(Block& block, Lane& to);
+void fiber_started();
+extern const size_t STACK_SIZE;
+
+// blocks
+void run_block(Block& block);
+void suspend();
+[[noreturn]] void fail(const std::string& message);
+
+// warps: `perform` runs once, on the last lane to arrive, when all lanes have come to `instruction`
+using Perform = void (*)(Block& block, Warp& warp, const void* instruction);
+void meet(const void* instruction, const char* name, void* operands, Perform perform);
+void require_whole_warp(const Warp& warp, const char* name);
+void count_accesses(Block& block, Warp& warp);
+uint32_t shared_offset(const Block& block, const void* pointer, unsigned bytes, const char* what);
+
+// launches
+struct Shape {
+  unsigned grid[3], block[3], shared;
+};
+struct Settings {
+  int order = ASCENDING;
+  unsigned seed = 1;
+  unsigned threads = 2;
+};
+enum Outcome { DONE, FAILED, ILLEGAL_ADDRESS, MISALIGNED_ADDRESS };
+Outcome launch(const Kernel& kernel, const Shape& shape, void** arguments, std::string& error);
+const Kernel* find_kernel(const char* name);
+extern Settings settings;
+void read_counters(uint64_t* values);
+void reset_counters();
+
+}  // namespace qc_emulated
