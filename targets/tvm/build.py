@@ -13,16 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
 
 from qcompile.errors import ToolchainError
 from qcompile.ir.graph import Graph
-from qcompile.program.plan import plan
-from qcompile.program.program import Buffer, Call, Program
+from qcompile.program.program import Program
+from qcompile.targets.checksum import fingerprint
+from qcompile.targets.compilers import c_compiler, call
 from qcompile.targets.loops.expr import Dot
+from qcompile.targets.loops.memory import planned
 from qcompile.targets.loops.nest import Nest
 from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.tvm.emit import Source, model_c
@@ -79,17 +78,6 @@ def build(
     return Built((LIBRARY, WEIGHTS, HEADER, MAIN), lowered, program, names)
 
 
-def planned(lowered: Lowered) -> Program[int]:
-    """The steps' buffers in one arena."""
-    calls: list[Call[int]] = []
-    for i, step in enumerate(lowered.steps):
-        buffers = [a for a in step.args if isinstance(a, Buffer)]
-        writes = tuple(a for a in step.args[-1:] if isinstance(a, Buffer))
-        reads = tuple(b for b in buffers[: len(buffers) - len(writes)])
-        calls.append(Call(i, reads, writes))
-    return plan(calls)
-
-
 def kernel_name(nest: Nest) -> str:
     """A name that says what the nest does and is the nest's own."""
     digest = hashlib.sha256(repr(nest).encode()).hexdigest()[:10]
@@ -98,21 +86,6 @@ def kernel_name(nest: Nest) -> str:
     inner = "_k" + "x".join(map(str, nest.inner)) if nest.inner else ""
     tile = "_t" + "x".join(map(str, nest.tile)) if isinstance(nest.body, Dot) else ""
     return f"{kind}_{shape}{inner}{tile}_{digest}"
-
-
-def fingerprint(parts: Sequence[bytes]) -> int:
-    """The 64-bit checksum that the runtime computes: the sum of all words of the file, each mixed
-    with its place. Each part is whole words."""
-    total = sum(map(len, parts))
-    first = 1
-    for part in parts:
-        words = np.frombuffer(part, "<u8")
-        places = np.arange(first, first + words.size, dtype=np.uint64)
-        mixed = words + places * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xFF51AFD7ED558CCD)
-        total += int((mixed ^ (mixed >> np.uint64(29))).sum(dtype=np.uint64))
-        first += words.size
-    return total & ((1 << 64) - 1)
 
 
 def compile_kernels(nests: Mapping[str, Nest], isa: Isa, work: Path, *, threads: int) -> list[Path]:
@@ -150,37 +123,12 @@ def _start(jobs: Sequence[Path]) -> subprocess.Popen[bytes]:
 
 
 def _link(text: str, objects: Sequence[Path], folder: Path, work: Path, isa: Isa) -> None:
-    compiler = c_compiler(isa)
+    compiler = c_compiler(isa.triple)
     (work / "model.c").write_text(text)
     header = files("qcompile.targets.tvm").joinpath(HEADER).read_text()
     (work / HEADER).write_text(header)
     (work / "exports").write_text(EXPORTS)
-    _run([*compiler, *COMPILE, "-c", "model.c", "-o", "model.o"], work)
+    call([*compiler, *COMPILE, "-c", "model.c", "-o", "model.o"], work)
     parts = ["model.o", *(o.name for o in objects)]
-    _run([*compiler, *LINK, *parts, "-o", LIBRARY, "-lm", "-lpthread"], work)
+    call([*compiler, *LINK, *parts, "-o", LIBRARY, "-lm", "-lpthread"], work)
     shutil.copyfile(work / LIBRARY, folder / LIBRARY)
-
-
-def c_compiler(isa: Isa) -> list[str]:
-    """The C compiler for the instruction set's processor; `ToolchainError` when there is none."""
-    machine = isa.triple.split("-")[0]
-    wanted = os.environ.get("QCOMPILE_CC")
-    if wanted:
-        return wanted.split()
-    native = machine == os.uname().machine
-    names = ["cc", "gcc", "clang"] if native else [f"{machine}-linux-gnu-gcc"]
-    for name in names:
-        if shutil.which(name):
-            return [name]
-    if find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "cc", "-target", isa.triple]
-    raise ToolchainError(
-        f"no C compiler for {machine}: install {' or '.join(names)}, or the Python package "
-        "ziglang, or name one in QCOMPILE_CC"
-    )
-
-
-def _run(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ToolchainError(f"{' '.join(command)}: {done.stderr[-4000:]}")

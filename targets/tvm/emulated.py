@@ -15,7 +15,8 @@ import numpy as np
 from qcompile.errors import ArtifactError
 from qcompile.ir.types import Array
 from qcompile.targets.base import Arrays
-from qcompile.targets.tvm.build import HEADER, LIBRARY, MAIN, WEIGHTS, c_compiler
+from qcompile.targets.compilers import c_compiler
+from qcompile.targets.tvm.build import HEADER, LIBRARY, MAIN, WEIGHTS
 from qcompile.targets.tvm.isa import Isa
 
 Ports = tuple[tuple[str, str, tuple[int, ...]], ...]
@@ -51,7 +52,7 @@ class EmulatedRuntime:
             for i, key in enumerate(self.inputs):
                 np.ascontiguousarray(inputs[key]).tofile(work / f"input{i}.raw")
             files = [f"input{i}.raw" for i in range(len(self.inputs))]
-            compiler = c_compiler(self.isa)
+            compiler = c_compiler(self.isa.triple)
             _call([*compiler, "-O1", MAIN, "-ldl", "-o", "main"], work)
             _call([*_emulator(self.isa), "./main", *flags, "-w", f"./{LIBRARY}", ".", *files], work)
             return {

@@ -4,44 +4,23 @@ from __future__ import annotations
 
 import ctypes as c
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcompile.errors import ArtifactError
+from qcompile.targets.tensors import (
+    Array,
+    CTensor,
+    Tensor,
+    copied,
+    described,
+    matching,
+    pointers,
+)  # fmt: skip
 
-Array = NDArray[Any]
-DTYPES = (np.uint8, np.int8, np.int16, np.int32, np.float32, np.bool_, np.int64)
-MAX_RANK = 8
-
-
-class _Tensor(c.Structure):
-    _fields_ = (
-        ("name", c.c_char_p),
-        ("type", c.c_int),
-        ("rank", c.c_int32),
-        ("shape", c.c_int64 * MAX_RANK),
-        ("bytes", c.c_size_t),
-        ("count", c.c_int32),
-        ("axis", c.c_int32),
-        ("scales", c.POINTER(c.c_float)),
-        ("zero_points", c.POINTER(c.c_int32)),
-    )
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output as the library declares it."""
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-
-
-_TRACE = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(_Tensor), c.c_void_p)
+_TRACE = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(CTensor), c.c_void_p)
 Trace = Callable[[str, Array], None]
 
 
@@ -103,9 +82,9 @@ class Library:
     def _ports(self, ask: Any, count: int, *, raw: bool) -> tuple[Tensor, ...]:
         found: list[Tensor] = []
         for i in range(count):
-            tensor = _Tensor()
+            tensor = CTensor()
             self._check(ask(i, int(raw), c.byref(tensor)))
-            found.append(_described(tensor))
+            found.append(described(tensor))
         return tuple(found)
 
     def run(
@@ -113,10 +92,10 @@ class Library:
     ) -> list[Array]:
         """One run: reals, or the integers that stand for them."""
         wanted = self.inputs(raw=raw_inputs)
-        given = [_matching(a, t) for a, t in zip(inputs, wanted, strict=True)]
+        given = [matching(a, t) for a, t in zip(inputs, wanted, strict=True)]
         results = [np.empty(t.shape, t.dtype) for t in self.outputs(raw=raw_outputs)]
         status = self._lib.qc_run_forms(
-            self._model, _pointers(given), _pointers(results), int(raw_inputs), int(raw_outputs)
+            self._model, pointers(given), pointers(results), int(raw_inputs), int(raw_outputs)
         )
         self._check(status)
         return results
@@ -126,10 +105,8 @@ class Library:
         seen: list[tuple[str, Array]] = []
 
         def note(_: Any, tensor: Any, data: int) -> None:
-            kind = _described(tensor.contents)
-            size = tensor.contents.bytes
-            values = np.frombuffer(c.string_at(data, size), kind.dtype).reshape(kind.shape)
-            seen.append((kind.name, values))
+            value = tensor.contents
+            seen.append((described(value).name, copied(value, data)))
 
         function = _TRACE(note)
         self._check(self._lib.qc_set_trace(self._model, function, None))
@@ -158,23 +135,3 @@ class Library:
     def arena_bytes(self) -> int:
         """Working memory."""
         return int(self._lib.qc_arena_bytes())
-
-
-def _described(tensor: _Tensor) -> Tensor:
-    lengths: Any = tensor.shape
-    shape = tuple(int(lengths[i]) for i in range(tensor.rank))
-    kind: np.dtype[Any] = np.dtype(DTYPES[int(tensor.type)])
-    return Tensor(tensor.name.decode(), kind, shape)
-
-
-def _matching(array: Array, tensor: Tensor) -> Array:
-    if array.shape != tensor.shape or array.dtype != tensor.dtype:
-        raise ArtifactError(
-            f"input {tensor.name} is {array.dtype}{list(array.shape)}, the model takes "
-            f"{tensor.dtype}{list(tensor.shape)}"
-        )
-    return np.ascontiguousarray(array)
-
-
-def _pointers(arrays: Sequence[Array]) -> Any:
-    return (c.c_void_p * (len(arrays) + 1))(*(a.ctypes.data for a in arrays))
