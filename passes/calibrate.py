@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import ClassVar
 
 from qcompile.calibrate.estimators import ESTIMATORS, Range
 from qcompile.calibrate.statistics import Statistics
 from qcompile.calibrate.units import activation_format
-from qcompile.errors import CalibrationError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
@@ -24,9 +20,9 @@ from qcompile.ir.unit import Affine
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.invariants import CALIBRATED, SPECIFIED
 from qcompile.passes.roles import Role, role
+from qcompile.passes.weight_units import weight_unit
 
 JOIN = 4.0  # ranges within this factor share one scale at a concat
-BIAS_ROOM = float(1 << 30)
 
 
 @dataclass(frozen=True)
@@ -124,30 +120,6 @@ def _settle_weight(node: Node) -> Node | None:
     unit = weight_unit(w, spec, bias if isinstance(bias, Const) else None, unit_of(x))
     fixed = FakeQuant(w, spec.elem, unit, name=_plain(seen.name))
     return node.with_operands(fixed if o is seen else o for o in node.operands)
-
-
-def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> Affine:
-    """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
-
-    A channel of nothing but zeros takes the greatest scale of the others.
-    """
-    values: NDArray[Any] = np.asarray(w.array)
-    axes = tuple(a for a in range(values.ndim) if a != spec.axis)
-    peak = np.maximum(values.max(axes), -values.min(axes)).astype(np.float64)
-    if not np.isfinite(peak).all():
-        raise CalibrationError(
-            f"weight {w.name!r} holds NaN or infinity: export the model again from sound weights"
-        )
-    scale = np.atleast_1d(peak / spec.elem.hi)
-    if bias is not None and x is not None and scale.size in (1, bias.array.size):
-        needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
-        scale = np.maximum(scale, needed if scale.size > 1 else needed.max())
-    greatest = float(scale.max())
-    if greatest > np.finfo(np.float32).max:
-        raise CalibrationError(f"the bias behind weight {w.name!r} is too great for its sum")
-    scale = np.where(scale > 0, scale, greatest if greatest > 0 else 1.0)
-    scale = np.maximum(scale.astype(np.float32).astype(np.float64), greatest * 2.0**-24)
-    return Affine(tuple(float(s) for s in scale.astype(np.float32)), axis=spec.axis)
 
 
 def _plain(name: str) -> str:

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
 
 from qcompile.ir.node import Node
 from qcompile.ir.ops.quant import Spec
-from qcompile.ir.types import I8, U8, Scalar
+from qcompile.ir.types import U8, Scalar
+from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.patterns import names
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Formats of activations and weights, and what stays in float.
 
-    `exclude` holds glob patterns on node names, or `op:Conv`. `wide_sums`: a sum that only an
-    addition reads stays in 32 bits; engines that fuse Q/DQ pairs want it in 8.
+    `activation` is how most edges are quantized; contractions of fewer bits read copies that
+    differ from it in width alone. `exclude` holds glob patterns on node names, or `op:Conv`.
+    `wide_sums`: a sum that only an addition reads stays in 32 bits; engines that fuse Q/DQ pairs
+    want it in 8.
     """
 
     activation: Spec = field(default_factory=lambda: Spec(U8, symmetric=False, method="auto"))
-    weight: Scalar = I8
+    widths: WidthRule = field(default_factory=WidthRule)
     exclude: tuple[str, ...] = ()
     wide_sums: bool = True
 
     def excludes(self, node: Node) -> bool:
         """True when a pattern names this node or its operation."""
-        return any(_matches(node, pattern) for pattern in self.exclude)
+        return any(names(pattern, node) for pattern in self.exclude)
 
+    def activation_of(self, bits: int) -> Spec:
+        """How an edge of this width is quantized."""
+        elem = self.activation.elem
+        if bits == elem.bits:
+            return self.activation
+        return replace(self.activation, elem=Scalar(f"{elem.name[0]}{bits}"))
 
-def _matches(node: Node, pattern: str) -> bool:
-    if pattern.startswith("op:"):
-        wanted = pattern[3:].replace("_", "").lower()
-        return fnmatchcase(node.op.replace("_", ""), wanted)
-    return fnmatchcase(node.name, pattern)
+    def weight_of(self, bits: int, axis: int | None) -> Spec:
+        """How a weight of this width is quantized: symmetric, below 8 bits with a clip searched."""
+        method = "minmax" if bits == 8 else "mse"
+        return Spec(Scalar(f"i{bits}"), symmetric=True, axis=axis, method=method)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.quant import FakeQuant, Observe, Spec
-from qcompile.ir.ops.source import Const
-from qcompile.ir.rewrite import Site, rewrite
+from qcompile.ir.ops.quant import FakeQuant, Observe
+from qcompile.ir.ops.source import Const, Input
+from qcompile.ir.rewrite import rewrite
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.choose_widths import Choice, choose_widths
+from qcompile.passes.demand import Demand, demand, integer_role, observed_widths
 from qcompile.passes.invariants import FUSED, SPECIFIED, STATIC
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.roles import Role, activations, role, weight
+from qcompile.passes.roles import Role, weight
 
 
 @dataclass(frozen=True)
 class Specify(Pass):
-    """Observes each value that some integer operation needs in 8 bits, and each weight.
+    """Observes each value that some integer operation needs narrow, and each weight.
 
     A sum that only an addition, a bound or an output reads stays 32 bits wide and is not observed:
     it is rounded once, behind them. Moves take the range of what they move. What only float
-    operations read stays float.
+    operations read stays float. A value that is wanted in full width and in fewer bits, too, is
+    observed twice, the narrow copy behind the other: there the integers are requantized.
     """
 
     name: ClassVar[str] = "specify"
@@ -37,17 +41,55 @@ class Specify(Pass):
         """Idempotent: an edge that is marked already is left alone."""
         if any(isinstance(node, Observe | FakeQuant) for node in graph.nodes):
             return graph
-        wanted = narrow_values(graph, self.recipe)
+        marker = _Marker(graph, self.recipe)
+        for node in graph.nodes:
+            marker.place(node)
+        after = graph.map_outputs(marker.result)
+        return graph if after.outputs == graph.outputs else after
 
-        def mark(node: Node, site: Site) -> Node | None:
-            marked = _mark_weight(node, self.recipe)
-            old = site.was(node)
-            if old not in wanted:
-                return marked
-            inner = node if marked is None else marked
-            return Observe(inner, self.recipe.activation, name=f"{old.name}.range")
 
-        return _mark_inputs(rewrite(graph, mark), wanted, self.recipe)
+class _Marker:
+    """The marked forms of all values, found operands first."""
+
+    def __init__(self, graph: Graph, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._demand: Demand = demand(graph, recipe)
+        self._widths = observed_widths(graph, self._demand, recipe)
+        self._choices: Mapping[Node, Choice] = choose_widths(graph, recipe.widths)
+        self._bare: dict[Node, Node] = {}
+        self._seen: dict[Node, Node] = {}
+        self._copies: dict[tuple[Node, int], Node] = {}
+
+    def place(self, node: Node) -> None:
+        """Rebuilds the node on marked operands and observes its value where that is wanted."""
+        bare = node.with_operands(self._read(node, operand) for operand in node.operands)
+        choice = self._choices.get(node)
+        if choice is not None and integer_role(node, self._recipe) is Role.ACCUMULATE:
+            bare = mark_weight(bare, self._recipe, choice.widths.weight)
+        self._bare[node] = self._seen[node] = bare
+        moved = integer_role(node, self._recipe) is Role.MOVE
+        for place, bits in enumerate(self._widths.get(node, ())):
+            first = place == 0 and not moved
+            spec = self._recipe.activation_of(bits)
+            name = f"{node.name}.range" if first else f"{node.name}.{spec.elem}.range"
+            marked = Observe(self._seen[node], spec, name=name)
+            self._copies[node, bits] = marked
+            if first:
+                self._seen[node] = marked
+
+    def result(self, node: Node) -> Node:
+        """What an output reads: an input as it came, anything else as observed."""
+        return self._bare[node] if isinstance(node, Input) else self._seen[node]
+
+    def _read(self, user: Node, value: Node) -> Node:
+        if isinstance(value, Input) and not self._quantizes(user):
+            return self._bare[value]
+        bits = self._demand.reads[user, value]
+        return self._copies.get((value, bits), self._seen[value])
+
+    def _quantizes(self, user: Node) -> bool:
+        """Inputs stay as they are for users that compute in reals."""
+        return integer_role(user, self._recipe) is not Role.FLOAT
 
 
 def without_marks(graph: Graph) -> Graph:
@@ -55,82 +97,16 @@ def without_marks(graph: Graph) -> Graph:
     return rewrite(graph, lambda node, _: node.x if isinstance(node, Observe) else None)
 
 
-def narrow_values(graph: Graph, recipe: Recipe) -> frozenset[Node]:
-    """The values to observe: some user needs 8 bits, and no operand decides the range."""
-    idle = read_in_float(graph, recipe)
-    demand: dict[Node, bool] = {}
-    for node in reversed(graph.nodes):
-        users = [user for user in graph.users[node] if user not in idle]
-        demand[node] = any(_needs(user, node, demand, graph, recipe) for user in users)
-    return frozenset(
-        node
-        for node, needed in demand.items()
-        if needed
-        and node.type.is_float
-        and not isinstance(node, Const)
-        and integer_role(node, recipe) is not Role.MOVE
-    )
-
-
-def read_in_float(graph: Graph, recipe: Recipe) -> frozenset[Node]:
-    """Light operations whose result goes nowhere but into float operations.
-
-    Eight bits there would cost precision and save nothing: the sum of squares of a variance, say,
-    on its way to a square root. Contractions are worth it anyway.
-    """
-    found: set[Node] = set()
-    for node in reversed(graph.nodes):
-        users = graph.users[node]
-        if isinstance(node, Conv | ConvTranspose | MatMul) or not users or node in graph.results:
-            continue
-        if all(user in found or integer_role(user, recipe) is Role.FLOAT for user in users):
-            found.add(node)
-    return frozenset(found)
-
-
-def integer_role(node: Node, recipe: Recipe) -> Role:
-    """The role, FLOAT for what the recipe excludes."""
-    return Role.FLOAT if recipe.excludes(node) else role(node)
-
-
-def _needs(user: Node, value: Node, demand: dict[Node, bool], graph: Graph, recipe: Recipe) -> bool:
-    if value not in activations(user):
-        return False
-    match integer_role(user, recipe):
-        case Role.ACCUMULATE | Role.TABLE:
-            return True
-        case Role.MOVE:
-            return demand[user]
-        case Role.CLAMP:
-            return not graph.sole(value)
-        case Role.ADD:
-            return not _wide(value, graph, recipe)
-        case _:
-            return False
-
-
-def _wide(value: Node, graph: Graph, recipe: Recipe) -> bool:
-    """A sum that nothing else reads may stay wide."""
-    if not recipe.wide_sums or not graph.sole(value):
-        return False
-    match integer_role(value, recipe):
-        case Role.ACCUMULATE | Role.ADD:
-            return True
-        case Role.CLAMP:
-            return _wide(value.operands[0], graph, recipe)
-        case _:
-            return False
-
-
-def _mark_weight(node: Node, recipe: Recipe) -> Node | None:
+def mark_weight(node: Node, recipe: Recipe, bits: int) -> Node:
+    """The contraction with its constant weight observed; itself when the weight is computed."""
     found = weight(node)
-    if found is None or integer_role(node, recipe) is not Role.ACCUMULATE:
-        return None
+    if found is None or not isinstance(node, Conv | ConvTranspose | MatMul):
+        return node
     w, axis = found
-    if not isinstance(w, Const) or not isinstance(node, Conv | ConvTranspose | MatMul):
-        return None
+    if not isinstance(w, Const):
+        return node
     per_channel = axis if axis >= 0 and _scales_fit(node, w) else None
-    seen = Observe(w, Spec(recipe.weight, symmetric=True, axis=per_channel), name=f"{w.name}.range")
+    seen = Observe(w, recipe.weight_of(bits, per_channel), name=f"{w.name}.range")
     if isinstance(node, MatMul):
         return node.replace(a=seen) if axis < 0 else node.replace(b=seen)
     return node.replace(w=seen)
@@ -139,23 +115,3 @@ def _mark_weight(node: Node, recipe: Recipe) -> Node | None:
 def _scales_fit(node: Node, w: Const) -> bool:
     """Per-channel scales of a stacked matrix product have nowhere to go but one last axis."""
     return not isinstance(node, MatMul) or all(d == 1 for d in w.type.shape[:-2])
-
-
-def _mark_inputs(graph: Graph, wanted: frozenset[Node], recipe: Recipe) -> Graph:
-    """Inputs are never rewritten themselves: their users are."""
-    marked = {
-        node: Observe(node, recipe.activation, name=f"{node.name}.range")
-        for node in graph.inputs
-        if node in wanted
-    }
-    if not marked:
-        return graph
-
-    def swap(node: Node, site: Site) -> Node | None:
-        if isinstance(node, Observe) or not any(o in marked for o in activations(node)):
-            return None
-        if integer_role(node, recipe) is Role.FLOAT:
-            return None
-        return node.with_operands(marked.get(o, o) for o in node.operands)
-
-    return rewrite(graph, swap)

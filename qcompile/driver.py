@@ -18,12 +18,15 @@ from qcompile.errors import NotLegal, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import Calibrate, observed
+from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.correct_bias import CorrectBias
 from qcompile.passes.invariants import SPECIFIED
 from qcompile.passes.observe import Compare, Dump, Time, Verify
+from qcompile.passes.patterns import names
 from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
@@ -63,7 +66,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
-    require_matches(options.exclude, real)
+    require_matches("--exclude", options.exclude, operations(real))
+    require_matches("--scheme", tuple(options.widths), tuple(choose_widths(real, recipe.widths)))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say)
     stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
@@ -99,18 +103,22 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     return replace(open_artifact(output, threads=options.threads), summary=summary)
 
 
-def require_matches(patterns: Sequence[str], graph: Graph) -> None:
-    """`UsageError` for a pattern that excludes nothing, with names that are near."""
-    named = [node for node in graph.nodes if node.operands]
+def require_matches(option: str, patterns: Sequence[str], nodes: Sequence[Node]) -> None:
+    """`UsageError` for a pattern that means none of the nodes, with names that are near."""
     for pattern in patterns:
-        if any(Recipe(exclude=(pattern,)).excludes(node) for node in named):
+        if any(names(pattern, node) for node in nodes):
             continue
-        near = get_close_matches(pattern, [node.name for node in named if node.name], n=3)
+        near = get_close_matches(pattern, [node.name for node in nodes if node.name], n=3)
         hint = f": did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(
-            f"--exclude {pattern} matches no operation that is left after fusing{hint}; "
+            f"{option} {pattern} matches no operation that is left after fusing{hint}; "
             "--dump-after-each DIR shows them all"
         )
+
+
+def operations(graph: Graph) -> tuple[Node, ...]:
+    """All that computes."""
+    return tuple(node for node in graph.nodes if node.operands)
 
 
 def observers(graph: Graph, options: Options, clock: Time) -> tuple[Observer, ...]:
@@ -126,9 +134,15 @@ def observers(graph: Graph, options: Options, clock: Time) -> tuple[Observer, ..
 
 
 def wanted_recipe(place: Target, options: Options) -> Recipe:
-    """The target's recipe with the user's estimator and exclusions."""
-    activation = replace(place.recipe.activation, method=options.method)
-    return replace(place.recipe, activation=activation, exclude=options.exclude)
+    """The target's recipe with the user's estimator, widths and exclusions."""
+    own = place.recipe
+    widths = replace(
+        own.widths,
+        default=options.default_widths or own.widths.default,
+        overrides={**own.widths.overrides, **options.overrides},
+    )
+    activation = replace(own.activation, method=options.method)
+    return replace(own, activation=activation, widths=widths, exclude=options.exclude)
 
 
 def quantized(

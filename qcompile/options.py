@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompile.errors import UsageError
+from qcompile.ir.widths import Widths, parse_widths
 
 METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
 
@@ -16,7 +17,9 @@ METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
 class Options:
     """The command line's options under the same names; `qcompile --help` explains each.
 
-    What changes the artifact is in `identity`; threads, places and noise are not.
+    What changes the artifact is in `identity`; threads, places and noise are not. `scheme` is the
+    widths of all contractions, the target's own when None; `widths` those of single ones, by
+    patterns on their names.
     """
 
     target: str
@@ -25,6 +28,8 @@ class Options:
     output: Path | None = None
     force: bool = False
     method: str = "auto"
+    scheme: str | None = None
+    widths: Mapping[str, str] = field(default_factory=dict[str, str])
     exclude: tuple[str, ...] = ()
     strict: bool = False
     verify: bool = True
@@ -38,6 +43,18 @@ class Options:
             raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: give 1 or more")
+        for text in (*self.widths.values(), *([] if self.scheme is None else [self.scheme])):
+            parse_widths(text)
+
+    @property
+    def default_widths(self) -> Widths | None:
+        """What `scheme` says."""
+        return None if self.scheme is None else parse_widths(self.scheme)
+
+    @property
+    def overrides(self) -> dict[str, Widths]:
+        """What `widths` says."""
+        return {pattern: parse_widths(text) for pattern, text in self.widths.items()}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -46,6 +63,8 @@ class Options:
             "target": self.target,
             "shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
             "method": self.method,
+            "scheme": None if self.scheme is None else str(self.default_widths),
+            "widths": {pattern: str(widths) for pattern, widths in self.overrides.items()},
             "exclude": list(self.exclude),
             "seed": self.seed,
         }

@@ -13,6 +13,7 @@ from qcompile.calibrate.statistics import Statistics, statistics
 from qcompile.errors import CalibrationError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.quant import Observe
 from qcompile.ir.types import Array
 
 Sample = Sequence[Array]
@@ -23,7 +24,7 @@ R = TypeVar("R")
 def collect(
     graph: Graph, edges: Sequence[Node], samples: Iterable[Sample], *, threads: int = 1
 ) -> list[Statistics]:
-    """The statistics of each edge over all samples.
+    """The statistics of each edge over all samples; marks of one value share them.
 
     The result does not depend on `threads`: each sample runs with one arithmetic thread, and the
     partial results are added in the samples' order. Memory is that of `threads` running samples.
@@ -50,7 +51,17 @@ def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int) -> Ite
 
 
 def _one(graph: Graph, edges: Sequence[Node], sample: Sample) -> list[Statistics]:
+    first: dict[Node, Node] = {}
+    for edge in edges:
+        first.setdefault(_bare(edge), edge)
     found: dict[Node, Statistics] = {}
-    for node, value in graph.values(sample, keep=edges):
-        found[node] = statistics(value, where=node.name or node.op)
-    return [found[edge] for edge in edges]
+    for node, value in graph.values(sample, keep=list(first.values())):
+        found[_bare(node)] = statistics(value, where=node.name or node.op)
+    return [found[_bare(edge)] for edge in edges]
+
+
+def _bare(edge: Node) -> Node:
+    """The value behind its marks."""
+    while isinstance(edge, Observe):
+        edge = edge.x
+    return edge

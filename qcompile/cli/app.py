@@ -14,6 +14,7 @@ from qcompile.cli.arguments import (
     not_yet,
     refuse_later_work,
     see_current_folder,
+    split_schemes,
 )
 from qcompile.options import METHODS
 
@@ -92,7 +93,9 @@ def app(ctx: click.Context) -> None:
 @shape_option
 @click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
               help="How ranges are chosen.")  # fmt: skip
-@click.option("--scheme", metavar="W8A8", help="Bits of weights and activations.")
+@click.option("--scheme", "schemes", multiple=True, metavar="W4A8|PATTERN=W4A8",
+              help="Bits of weights and activations [default: the target's own]; repeatable, with "
+              "a pattern for single layers.")  # fmt: skip
 @click.option("--bits", metavar="uniform|auto", default="uniform", help="Bits per layer.")
 @click.option("--budget", metavar="size=8MB,...", help="Limits for --bits auto.")
 @click.option("--max-drop", metavar="1%", help="Greatest loss of the output metric.")
@@ -119,15 +122,17 @@ def compile_command(**given: Any) -> None:
     """
     from qcompile.cli.compiling import compile_and_tell, show_recipe
 
-    later = ("scheme", "bits", "budget", "max_drop", "recipe", "plan", "resume")
+    later = ("bits", "budget", "max_drop", "recipe", "plan", "resume")
     refuse_later_work(**{name: given[name] for name in later})
     see_current_folder()
     if given["recipe"] == "show":
         show_recipe(given["target"], as_json=given["as_json"])
         return
-    kept = {k: v for k, v in given.items() if k not in (*later, "shapes", "threads")}
+    read = ("shapes", "schemes", "threads")
+    kept = {k: v for k, v in given.items() if k not in (*later, *read)}
     threads = given["threads"] or default_threads()
-    compile_and_tell(**kept, shapes=input_shapes(given["shapes"]), threads=threads)
+    shapes, (scheme, widths) = input_shapes(given["shapes"]), split_schemes(given["schemes"])
+    compile_and_tell(**kept, shapes=shapes, scheme=scheme, widths=widths, threads=threads)
 
 
 @app.command("inspect")

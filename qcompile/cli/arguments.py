@@ -41,6 +41,21 @@ def _shape(lengths: str, text: str) -> tuple[int, ...]:
     return shape
 
 
+def split_schemes(texts: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+    """`W4A4`, `conv1=W8A8` → the scheme of all layers, and those of single ones."""
+    scheme: str | None = None
+    found: dict[str, str] = {}
+    for text in texts:
+        pattern, equals, widths = text.rpartition("=")
+        if equals:
+            found[pattern] = widths
+            continue
+        if scheme is not None:
+            raise UsageError(f"--scheme {scheme} and --scheme {text}: one of them for all layers")
+        scheme = text
+    return scheme, found
+
+
 def not_yet(option: str, instead: str) -> UsageError:
     """The answer to an option of the interface whose work is not done."""
     return UsageError(f"{option} is not built yet: {instead}")
@@ -48,7 +63,6 @@ def not_yet(option: str, instead: str) -> UsageError:
 
 def refuse_later_work(
     *,
-    scheme: str | None,
     bits: str,
     budget: str | None,
     max_drop: str | None,
@@ -57,10 +71,8 @@ def refuse_later_work(
     resume: bool,
 ) -> None:
     """`UsageError` for the first option that names later work."""
-    if scheme is not None and scheme.upper() != "W8A8":
-        raise not_yet(f"--scheme {scheme}", "today every target quantizes W8A8")
     if bits != "uniform":
-        raise not_yet(f"--bits {bits}", "leave it out, or keep layers in float with --exclude")
+        raise not_yet(f"--bits {bits}", "give single layers their widths with --scheme NAME=W8A8")
     if budget is not None:
         raise not_yet("--budget", "leave it out; the summary shows size and coverage")
     if max_drop is not None:

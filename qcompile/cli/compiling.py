@@ -46,7 +46,15 @@ def show_recipe(name: str, *, as_json: bool) -> None:
     recipe = target(name).recipe
     passes = [*(str(one) for one in SIMPLIFY.passes), Specify.name, "calibrate", "quantize"]
     formats = asdict(recipe.activation) | {"elem": str(recipe.activation.elem)}
-    found = {"target": name, "passes": passes, "activation": formats, "weight": str(recipe.weight)}
+    rule = recipe.widths
+    found = {
+        "target": name,
+        "passes": passes,
+        "activation": formats,
+        "scheme": str(rule.default),
+        "first_and_last": str(rule.ends),
+        "depthwise": str(rule.depthwise),
+    }
     if as_json:
         print_json(found)
         return
@@ -54,4 +62,5 @@ def show_recipe(name: str, *, as_json: bool) -> None:
     for one in passes:
         print(f"  - {one}")
     print(f"activation: {', '.join(f'{k} {v}' for k, v in formats.items())}")
-    print(f"weight: {recipe.weight}, per output channel, symmetric")
+    print(f"scheme: {rule.default}, weights symmetric with one scale for each output channel")
+    print(f"first and last contraction: {rule.ends}, depthwise: {rule.depthwise}")

@@ -145,13 +145,32 @@ def test_a_target_of_later_work_says_so(qcompile, model):
         ("--max-drop", "1%"),
         ("--recipe", "mine.yaml"),
         ("--plan", "plan.json"),
-        ("--scheme", "W4A8"),
+        ("--scheme", "W4A16"),
+        ("--scheme", "W4A4-g128"),
         ("--resume",),
     ],
     ids=lambda later: later[0],
 )
 def test_an_option_of_later_work_says_so(qcompile, model, later):
     assert qcompile(*compiling(model, *later)).refused(later[0], "not built yet")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words"),
+    [
+        ("int4", "give W8A8, W4A8 or W4A4"),
+        ("W1A8", "weights have 2 to 8 bits"),
+        ("W8A5", "activations have 4 or 8 bits"),
+        ("nosuch=W4A4", "nosuch matches no operation"),
+    ],
+)
+def test_a_scheme_that_is_none_says_which_there_are(qcompile, model, scheme, words):
+    assert qcompile(*compiling(model, "--scheme", scheme)).refused("--scheme", words)
+
+
+def test_two_schemes_for_all_layers_are_one_too_many(qcompile, model):
+    ended = qcompile(*compiling(model, "--scheme", "W4A4", "--scheme", "W4A8"))
+    assert ended.refused("--scheme W4A4", "--scheme W4A8")
 
 
 def test_an_unknown_verb_suggests_near_ones(qcompile):

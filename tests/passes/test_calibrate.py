@@ -7,17 +7,16 @@ from qcompile.calibrate.collect import collect
 from qcompile.calibrate.statistics import Statistics, statistics
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.quant import FakeQuant, Spec
-from qcompile.ir.ops.source import Const, const
-from qcompile.ir.types import I8, U8
-from qcompile.ir.unit import Affine, per_tensor
-from qcompile.passes.calibrate import Calibrate, estimate, observed, unit_of, weight_unit
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import U8
+from qcompile.ir.unit import Affine
+from qcompile.passes.calibrate import Calibrate, estimate, observed, unit_of
 from qcompile.passes.invariants import CALIBRATED
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import Specify
 from tests.helpers import apply, check_rewrite, read, seeded_inputs
 
 MINMAX = Recipe(activation=Spec(U8, method="minmax"))
-WEIGHT = Spec(I8, symmetric=True, axis=0)
 
 
 def seen(lo: float, hi: float) -> Statistics:
@@ -114,49 +113,6 @@ def test_a_dead_part_of_a_concat_joins_nothing():
 def test_the_unit_of_a_joined_value_is_that_of_its_coarsest_part():
     graph = calibrated(CONCAT, (0.0, 1.0), (0.0, 10.0))
     assert unit_of(graph.named("c")) == unit(graph, "z")
-
-
-def test_the_scale_of_a_weight_reaches_its_greatest_magnitude():
-    w = const(np.array([[1.27, -0.1], [0.3, -2.54]], np.float32))
-    found = weight_unit(w, WEIGHT, None, None)
-    assert found.scale == pytest.approx((0.01, 0.02))
-    assert (found.axis, found.zero_point) == (0, (0,))
-
-
-def test_one_scale_for_all_when_the_mark_says_so():
-    w = const(np.array([[1.27, -0.1], [0.3, -2.54]], np.float32))
-    assert weight_unit(w, Spec(I8, symmetric=True), None, None).scale == pytest.approx((0.02,))
-
-
-def test_a_dead_channel_takes_the_greatest_scale_of_the_others():
-    w = const(np.array([[0, 0], [1.27, 0], [0.5, 2.54]], np.float32))
-    assert weight_unit(w, WEIGHT, None, None).scale == pytest.approx((0.02, 0.01, 0.02))
-
-
-def test_a_weight_of_nothing_but_zeros_has_scale_1():
-    w = const(np.zeros((2, 3), np.float32))
-    assert weight_unit(w, WEIGHT, None, None).scale == (1.0, 1.0)
-
-
-def test_a_channel_many_times_smaller_than_the_greatest_stays_a_multiplier():
-    w = const(np.array([[1e-30], [1.27]], np.float32))
-    small, great = weight_unit(w, WEIGHT, None, None).scale
-    assert small == great * 2.0**-24
-
-
-def test_a_scale_is_raised_until_the_bias_fits_30_bits():
-    w = const(np.array([[1.27e-6], [1.27]], np.float32))
-    bias = const(np.array([100.0, 100.0], np.float32))
-    small, great = weight_unit(w, WEIGHT, bias, per_tensor(0.01)).scale
-    assert 100.0 / (small * 0.01) == pytest.approx(2.0**30)
-    assert great == pytest.approx(0.01)
-
-
-def test_a_bias_raises_the_one_scale_of_all():
-    w = const(np.array([[1.27e-6], [1.27e-6]], np.float32))
-    bias = const(np.array([1.0, -100.0], np.float32))
-    found = weight_unit(w, Spec(I8, symmetric=True), bias, per_tensor(0.01))
-    assert 100.0 / (found.scale[0] * 0.01) == pytest.approx(2.0**30)
 
 
 def test_a_bias_counts_in_the_unit_of_its_input():

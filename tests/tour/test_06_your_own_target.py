@@ -19,8 +19,9 @@ from qcompile import targets
 from qcompile.errors import NotLegal
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.integer import Lut
-from qcompile.ir.types import Scalar
+from qcompile.ir.widths import W4A8
 from qcompile.passes import Recipe
+from qcompile.passes.choose_widths import WidthRule
 from qcompile.targets.reference.target import Reference
 from tests.helpers import read
 
@@ -31,7 +32,7 @@ class Tiny(Reference):
 
     name: str = "tiny-int4"
     summary: str = "imaginary: 4-bit weights, 8-bit activations"
-    recipe: Recipe = field(default_factory=lambda: Recipe(weight=Scalar("i4")))
+    recipe: Recipe = field(default_factory=lambda: Recipe(widths=WidthRule(W4A8, ends=W4A8)))
 
     def refusals(self, graph: Graph) -> Sequence[str]:
         """It has no table lookup: say so for every one, before anything is written."""

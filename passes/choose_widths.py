@@ -1,0 +1,102 @@
+"""Which contraction gets how many bits: one rule as data, and its answer for a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.source import Input
+from qcompile.passes.patterns import names
+from qcompile.passes.roles import activations, weight
+from qcompile.ir.widths import W8A8, Widths
+
+Contraction = Conv | ConvTranspose | MatMul
+
+
+@dataclass(frozen=True)
+class WidthRule:
+    """`default` for all contractions but these: the first and last ones (`ends`), depthwise
+    convolutions, and products of two values, which keep 8 bits.
+
+    Depthwise convolutions do not run on tensor cores, so fewer bits would gain nothing there, and
+    their few weights for each channel leave no errors to average out. `overrides` come before
+    everything; of several patterns that name a node the last one counts.
+    """
+
+    default: Widths = W8A8
+    ends: Widths = W8A8
+    depthwise: Widths = W8A8
+    overrides: Mapping[str, Widths] = field(default_factory=dict[str, Widths])
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The widths of one contraction, and why they are not the default ones."""
+
+    widths: Widths
+    why: str = ""
+
+
+def choose_widths(graph: Graph, rule: WidthRule) -> dict[Node, Choice]:
+    """The choice for every contraction, in graph order."""
+    first, last = _first(graph), _last(graph)
+    found: dict[Node, Choice] = {}
+    for node in graph.nodes:
+        if not isinstance(node, Conv | ConvTranspose | MatMul):
+            continue
+        asked = [w for pattern, w in rule.overrides.items() if names(pattern, node)]
+        if asked:
+            found[node] = Choice(asked[-1], "asked for")
+        elif weight(node) is None:
+            found[node] = Choice(W8A8, "a product of two values")
+        elif node in first:
+            found[node] = Choice(rule.ends, "it reads an input")
+        elif node in last:
+            found[node] = Choice(rule.ends, "no contraction is behind it")
+        elif is_depthwise(node):
+            found[node] = Choice(rule.depthwise, "depthwise: not run on tensor cores")
+        else:
+            found[node] = Choice(rule.default)
+    return found
+
+
+def is_depthwise(node: Node) -> bool:
+    """A convolution in which every input channel is a group of its own."""
+    match node:
+        case Conv(x=x, groups=groups) | ConvTranspose(x=x, groups=groups):
+            return groups > 1 and groups == x.type.shape[1]
+        case _:
+            return False
+
+
+def _first(graph: Graph) -> frozenset[Node]:
+    """Contractions that read an input through nothing but operations of one value."""
+    near: set[Node] = set(graph.inputs)
+    found: set[Node] = set()
+    for node in graph.nodes:
+        read = [] if isinstance(node, Input) else list(activations(node))
+        if not any(o in near for o in read):
+            continue
+        if isinstance(node, Conv | ConvTranspose | MatMul):
+            found.add(node)
+        elif len(read) == 1:
+            near.add(node)
+    return frozenset(found)
+
+
+def _last(graph: Graph) -> frozenset[Node]:
+    """Contractions from which no other is reached."""
+    before: set[Node] = set()
+    found: set[Node] = set()
+    for node in reversed(graph.nodes):
+        behind = any(u in before for u in graph.users[node])
+        if isinstance(node, Conv | ConvTranspose | MatMul):
+            if not behind:
+                found.add(node)
+            before.add(node)
+        elif behind:
+            before.add(node)
+    return frozenset(found)

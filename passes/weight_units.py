@@ -1,0 +1,64 @@
+"""From a weight to its unit: one scale per output channel, clipped where that costs least."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.errors import CalibrationError
+from qcompile.ir.ops.quant import Spec
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import Scalar
+from qcompile.ir.unit import Affine
+
+BIAS_ROOM = float(1 << 30)
+CLIPS = 80  # scales tried, down to a fifth of the one that clips nothing
+SMALLEST = 0.2
+
+Values = NDArray[Any]
+
+
+def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> Affine:
+    """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
+
+    By the method `mse` the scale of least squared error instead, at most that one. A channel of
+    nothing but zeros takes the greatest scale of the others.
+    """
+    values: Values = np.asarray(w.array)
+    axes = tuple(a for a in range(values.ndim) if a != spec.axis)
+    peak = np.maximum(values.max(axes), -values.min(axes)).astype(np.float64)
+    if not np.isfinite(peak).all():
+        raise CalibrationError(
+            f"weight {w.name!r} holds NaN or infinity: export the model again from sound weights"
+        )
+    scale = np.atleast_1d(peak / spec.elem.hi)
+    if spec.method == "mse":
+        rows = np.moveaxis(values, spec.axis or 0, 0).reshape(scale.size, -1)
+        scale = least_error(rows.astype(np.float64), scale, spec.elem)
+    if bias is not None and x is not None and scale.size in (1, bias.array.size):
+        needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
+        scale = np.maximum(scale, needed if scale.size > 1 else needed.max())
+    greatest = float(scale.max())
+    if greatest > np.finfo(np.float32).max:
+        raise CalibrationError(f"the bias behind weight {w.name!r} is too great for its sum")
+    scale = np.where(scale > 0, scale, greatest if greatest > 0 else 1.0)
+    scale = np.maximum(scale.astype(np.float32).astype(np.float64), greatest * 2.0**-24)
+    return Affine(tuple(float(s) for s in scale.astype(np.float32)), axis=spec.axis)
+
+
+def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:
+    """Per row, of `CLIPS` scales from `widest` down, the one of least Σ (w − quantized)².
+
+    All integers of the format are used, the least negative one, too: it costs nothing in two's
+    complement, and one more level holds a channel whose greatest weight is negative.
+    """
+    best, least = widest.copy(), np.full(widest.shape, np.inf)
+    for factor in np.linspace(1.0, SMALLEST, CLIPS):
+        scale = np.maximum(widest * factor, np.finfo(np.float32).tiny)
+        steps = np.clip(np.rint(rows / scale[:, None]), elem.lo, elem.hi)
+        error = np.square(rows - steps * scale[:, None]).sum(1)
+        better = error < least
+        best, least = np.where(better, scale, best), np.minimum(error, least)
+    return np.where(widest > 0, best, 0.0)
