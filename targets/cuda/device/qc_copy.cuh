@@ -1,0 +1,131 @@
+// What one thread copies of a stage: its chunks of x and of the weights, from global to shared
+// memory.
+//
+// Chunk c of a tile belongs to thread c mod THREADS. A thread's chunks of x so lie at one place of
+// k in different rows: one call of Problem::column a step serves them all. Weights are packed tile
+// by tile and step by step (targets/cuda/packing.py), so that a block reads them in one run. No
+// copy asks whether its source is inside: halos, slack and the clamped place make every address
+// readable.
+#pragma once
+#include "qc_tile.cuh"
+
+namespace qc {
+
+template <class Problem>
+struct Copies {
+  using Shape = Tile<Problem>;
+  static constexpr int THREADS = Shape::THREADS;
+  static constexpr int X_TOTAL = Problem::BM * Shape::X_CHUNKS;
+  static constexpr int W_TOTAL = Problem::BN * Shape::W_CHUNKS;
+  static constexpr int X_COUNT = tiles(X_TOTAL, THREADS);
+  static constexpr int W_COUNT = tiles(W_TOTAL, THREADS);
+  static constexpr int NEXT = THREADS * CHUNK;  // from one of a thread's chunks to its next
+
+  int thread, n_tile;
+  const unsigned char* x[X_COUNT];
+  const unsigned char* w;
+  int x_shared, w_shared;
+
+  Copies(const unsigned char* inputs, const unsigned char* weights, const Place& place)
+      : thread(threadIdx.x), n_tile(place.n_tile) {
+    const int row = thread / Shape::X_CHUNKS;
+#pragma unroll
+    for (int i = 0; i < X_COUNT; ++i) {
+      const int m = place.m_tile * Problem::BM + row + i * (THREADS / Shape::X_CHUNKS);
+      x[i] = inputs + Problem::row(m < Problem::M ? m : Problem::M - 1);
+    }
+    w = weights + (long long)n_tile * Shape::STEPS * Shape::W_BYTES + thread * CHUNK;
+    // A thread's next chunk lies a multiple of 8 rows further, where the swizzle repeats.
+    x_shared = swizzle<Shape::X_CHUNKS>(row, thread % Shape::X_CHUNKS);
+    w_shared = Shape::X_BYTES +
+               swizzle<Shape::W_CHUNKS>(thread / Shape::W_CHUNKS, thread % Shape::W_CHUNKS);
+  }
+
+  // Where a tile has fewer chunks than the block has threads, whole warps have none.
+  bool has_x(int i) const { return X_TOTAL % THREADS == 0 || thread + i * THREADS < X_TOTAL; }
+  bool has_w(int i) const { return W_TOTAL % THREADS == 0 || thread + i * THREADS < W_TOTAL; }
+
+  // Where byte `byte` of this thread's chunk of a step lies, from the beginning of its row.
+  int column(int step, int byte) const {
+    const int k = step * STEP + thread % Shape::X_CHUNKS * CHUNK + byte;
+    const int inside = k % Problem::WORD;
+    return Problem::column(n_tile, k - inside) + inside;
+  }
+
+  const unsigned char* weight(int step, int i) const {
+    return w + step * Shape::W_BYTES + i * NEXT;
+  }
+};
+
+// The chunks of x of one step on their way through registers.
+template <class Problem>
+struct HeldInputs {
+  using Copy = Copies<Problem>;
+  uint4 held[Copy::X_COUNT];
+
+  void load(const Copy& copy, int step) {
+    int columns[CHUNK / 4];
+#pragma unroll
+    for (int byte = 0; byte < CHUNK; byte += 4)
+      if (byte % Problem::WORD == 0) columns[byte / 4] = copy.column(step, byte);
+#pragma unroll
+    for (int i = 0; i < Copy::X_COUNT; ++i)
+      if (copy.has_x(i)) held[i] = gather(copy.x[i], columns);
+  }
+
+  void store(const Copy& copy, unsigned char* stage) const {
+#pragma unroll
+    for (int i = 0; i < Copy::X_COUNT; ++i)
+      if (copy.has_x(i)) shared_store16(stage + copy.x_shared + i * Copy::NEXT, held[i]);
+  }
+
+  static uint4 gather(const unsigned char* row, const int (&columns)[CHUNK / 4]) {
+    if constexpr (Problem::WORD == 4) {
+      return make_uint4(global_load4(row + columns[0]), global_load4(row + columns[1]),
+                        global_load4(row + columns[2]), global_load4(row + columns[3]));
+    } else if constexpr (Problem::WORD == 8) {
+      const uint2 low = global_load8(row + columns[0]), high = global_load8(row + columns[2]);
+      return make_uint4(low.x, low.y, high.x, high.y);
+    } else {
+      return global_load16(row + columns[0]);
+    }
+  }
+};
+
+template <class Problem>
+struct HeldWeights {
+  using Copy = Copies<Problem>;
+  uint4 held[Copy::W_COUNT];
+
+  void load(const Copy& copy, int step) {
+#pragma unroll
+    for (int i = 0; i < Copy::W_COUNT; ++i)
+      if (copy.has_w(i)) held[i] = global_load16(copy.weight(step, i));
+  }
+
+  void store(const Copy& copy, unsigned char* stage) const {
+#pragma unroll
+    for (int i = 0; i < Copy::W_COUNT; ++i)
+      if (copy.has_w(i)) shared_store16(stage + copy.w_shared + i * Copy::NEXT, held[i]);
+  }
+};
+
+// Copies in the background, as part of the thread's open group.
+template <class Problem>
+void start_inputs(const Copies<Problem>& copy, int step, unsigned char* stage) {
+  using Copy = Copies<Problem>;
+  const int column = copy.column(step, 0);
+#pragma unroll
+  for (int i = 0; i < Copy::X_COUNT; ++i)
+    if (copy.has_x(i)) cp_async16(stage + copy.x_shared + i * Copy::NEXT, copy.x[i] + column);
+}
+
+template <class Problem>
+void start_weights(const Copies<Problem>& copy, int step, unsigned char* stage) {
+  using Copy = Copies<Problem>;
+#pragma unroll
+  for (int i = 0; i < Copy::W_COUNT; ++i)
+    if (copy.has_w(i)) cp_async16(stage + copy.w_shared + i * Copy::NEXT, copy.weight(step, i));
+}
+
+}  // namespace qc

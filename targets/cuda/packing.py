@@ -1,0 +1,58 @@
+"""Weights as the contraction kernels read them: [n tile][step of k][row][the step's bytes]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.targets.cuda.tiles import STEP_BYTES
+
+Ints = NDArray[Any]
+Bytes = NDArray[np.uint8]
+
+CHUNK = 16
+
+
+def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Bytes:
+    """Weights [n, k] of products of `bits` bits, `weight_bits` wide in memory, for tiles of `bn`.
+
+    Rows are filled up with zeros to whole tiles, k to whole steps of 64 bytes of `bits`-bit
+    elements. A byte holds, by (bits, weight_bits):
+    (8, 8) one weight;
+    (4, 4) two neighbours, the first in the low nibble;
+    (8, 4) weight i of 32 in the low nibble and weight i + 16 in the high one, i < 16: so that one
+    load of 16 bytes gives two operands of 8-bit products.
+    """
+    rows, depth = weights.shape
+    limit = 1 << (weight_bits - 1)
+    assert -limit <= weights.min(initial=0) and weights.max(initial=0) < limit, "weights fit"
+    step = STEP_BYTES * 8 // bits
+    room = ((0, -rows % bn), (0, -depth % step))
+    padded = np.pad(weights, room).astype(np.int8)
+    tiled = padded.reshape(-1, bn, padded.shape[1] // step, step).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(_bytes(tiled, bits=bits, weight_bits=weight_bits))
+
+
+def depth_bytes(depth: int, *, bits: int) -> int:
+    """K_BYTES of a contraction over `depth` elements: whole steps."""
+    return -(-depth * bits // (8 * STEP_BYTES)) * STEP_BYTES
+
+
+def _bytes(elements: Ints, *, bits: int, weight_bits: int) -> Bytes:
+    match (bits, weight_bits):
+        case (8, 8):
+            return elements.astype(np.uint8)
+        case (4, 4):
+            return _nibbles(elements[..., 0::2], elements[..., 1::2])
+        case (8, 4):
+            pairs = elements.reshape(*elements.shape[:-1], -1, 2, CHUNK)
+            joined = _nibbles(pairs[..., 0, :], pairs[..., 1, :])
+            return joined.reshape(*elements.shape[:-1], -1)
+        case _:
+            raise AssertionError(f"no products of {bits} bits with weights of {weight_bits}")
+
+
+def _nibbles(low: Ints, high: Ints) -> Bytes:
+    return (low.astype(np.uint8) & 15) | (high.astype(np.uint8) << 4)
