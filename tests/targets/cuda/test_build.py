@@ -1,6 +1,7 @@
 """Compiling kernels: same bytes whoever compiles, the cache, every failure named."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -103,9 +104,9 @@ def test_the_cache_gives_the_same_without_a_compiler(kernels, tmp_path):
 )
 def test_the_cache_knows_all_that_matters(tmp_path, change):
     build(SOURCES, cache=tmp_path)
-    needs = {"sources": SOURCES, "cache": tmp_path, "compiler": gone(installed().version), **change}
-    with pytest.raises(ToolchainError, match="3 of 3 kernels .*\n.*NVRTC"):
-        build(**needs)
+    same: dict[str, Any] = {"sources": SOURCES, "compiler": gone(installed().version)}
+    with pytest.raises(ToolchainError, match=r"3 of 3 kernels .*\n.*NVRTC"):
+        build(cache=tmp_path, **{**same, **change})
 
 
 def test_a_damaged_cache_entry_is_compiled_again(kernels, tmp_path):
@@ -132,5 +133,5 @@ def test_what_compiled_beside_a_crash_is_kept(fake, tmp_path):
 
 
 def test_a_kernel_of_another_name_is_refused():
-    with pytest.raises(ToolchainError, match="kernel one: .* of that name, and defines other"):
+    with pytest.raises(ToolchainError, match=r"kernel one: .* of that name, and defines other"):
         build({"one": kernel("other", "*p = 1;")})

@@ -34,13 +34,13 @@ def test_an_empty_value_is_a_value(cache):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda data: data[:-1], lambda data: data[:-1] + b"X", lambda data: b"", lambda data: b"abc"],
-    ids=["cut", "changed", "empty", "stub"],
+    [slice(0, -1), slice(1, None), slice(0, 0), slice(0, 3)],
+    ids=["end cut", "start cut", "empty", "stub"],
 )
 def test_a_damaged_entry_is_gone(cache, damage):
     cache.put(key("a"), b"value")
     path = entry(cache, key("a"))
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[damage])
     assert cache.get(key("a")) is None
     assert not path.exists()
 
@@ -76,13 +76,13 @@ def test_nothing_is_left_half_written(cache):
 
 def test_many_may_write_the_same_entry(cache):
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: cache.put(key("a"), bytes(10000)), range(100)))
+        list(pool.map(cache.put, [key("a")] * 100, [bytes(10000)] * 100))
     assert cache.get(key("a")) == bytes(10000)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="file cannot be written .* name another folder"):
+    with pytest.raises(UsageError, match=r"file cannot be written .* name another folder"):
         Cache(tmp_path / "file").put(key("a"), b"value")
 
 

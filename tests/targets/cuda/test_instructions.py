@@ -1,4 +1,4 @@
-"""The table of instructions against the compiler: what it refuses, and what it makes of the rest."""
+"""The table of instructions against the compiler: what it refuses, what it makes of the rest."""
 
 import pytest
 
@@ -9,17 +9,21 @@ from qcompile.targets.cuda.instructions import FP8, INT4, INT4_WIDE, INT8, INT8_
 from qcompile.targets.cuda.nvrtc import Job, Worker, installed
 from tests.targets.cuda.snippets import ASSEMBLY, one_instruction
 
-EVERY = [
-    pytest.param(chip, name, id=f"{chip.name} {name}")
-    for chip in CHIPS.values()
-    for name in ASSEMBLY
-]
-ACCEPTED = [one for one in EVERY if one.values[0].instructions[one.values[1]].kind != "absent"]
-ABSENT = [one for one in EVERY if one not in ACCEPTED]
 PRODUCTS = {INT8: "IMMA", INT8_WIDE: "IMMA", INT4: "IMMA", INT4_WIDE: "IMMA", FP8: "QMMA"}
-NATIVE = [one for one in ACCEPTED if one.values[1] in PRODUCTS
-          and one.values[0].instructions[one.values[1]].kind == "native"]  # fmt: skip
-EMULATED = [one for one in ACCEPTED if one.values[1] in PRODUCTS and one not in NATIVE]
+
+
+def pairs(kinds, names):
+    return pytest.mark.parametrize(
+        ("chip", "instruction"),
+        [
+            pytest.param(chip, name, id=f"{chip.name} {name}")
+            for chip in CHIPS.values()
+            for name in names
+            if chip.instructions[name].kind in kinds
+        ],
+    )
+
+
 PROGRAM = disassembler()
 DISASSEMBLED = pytest.mark.skipif(PROGRAM is None, reason="nvidia-cuda-nvdisasm is not installed")
 
@@ -40,25 +44,25 @@ def machine(worker, chip, instruction):
     return sass_counts(sass(compiled(worker, chip, instruction).cubin, PROGRAM))
 
 
-@pytest.mark.parametrize(("chip", "instruction"), ACCEPTED)
+@pairs(("native", "emulated"), ASSEMBLY)
 def test_the_compiler_takes_what_is_native_or_emulated(worker, chip, instruction):
     assert compiled(worker, chip, instruction).cubin != b""
 
 
-@pytest.mark.parametrize(("chip", "instruction"), ABSENT)
+@pairs(("absent",), ASSEMBLY)
 def test_the_compiler_refuses_what_is_absent(worker, chip, instruction):
     with pytest.raises(ToolchainError, match="kernel one: NVRTC refuses"):
         compiled(worker, chip, instruction)
 
 
 @DISASSEMBLED
-@pytest.mark.parametrize(("chip", "instruction"), NATIVE)
+@pairs(("native",), PRODUCTS)
 def test_a_native_product_is_one_machine_instruction(worker, chip, instruction):
     assert machine(worker, chip, instruction)[PRODUCTS[instruction]] == 1
 
 
 @DISASSEMBLED
-@pytest.mark.parametrize(("chip", "instruction"), EMULATED)
+@pairs(("emulated",), PRODUCTS)
 def test_an_emulated_product_is_two_of_a_wider_type(worker, chip, instruction):
     counts = machine(worker, chip, instruction)
     assert counts["IMMA"] + counts["HMMA"] == 2

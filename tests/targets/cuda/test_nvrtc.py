@@ -67,7 +67,9 @@ def test_a_crash_names_the_kernel_the_signal_and_the_output(worker):
 
 
 def test_a_compiler_that_leaves_names_its_exit_code(worker):
-    with pytest.raises(ToolchainError, match="kernel bad: .* ended with exit code 3 and said noth"):
+    with pytest.raises(
+        ToolchainError, match=r"kernel bad: .* ended with exit code 3 and said noth"
+    ):
         worker.compile(job("bad", "LEAVE"))
 
 

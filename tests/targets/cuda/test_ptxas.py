@@ -12,7 +12,7 @@ SPILLING = """one.cu(3): warning #177-D: variable "x" was declared but never ref
 ptxas info    : Compiling entry function 'k' for 'sm_75'
 ptxas info    : Function properties for k
 ptxas         .     696 bytes stack frame, 1380 bytes spill stores, 1384 bytes spill loads
-ptxas info    : Used 64 registers, 696 bytes cumulative stack size, 256 bytes smem, 360 bytes cmem[0]
+ptxas info    : Used 64 registers, 696 bytes cumulative stack size, 256 bytes smem
 """
 CALLING = """ptxas info    : Compiling entry function 'outer' for 'sm_75'
 ptxas info    : Function properties for outer
