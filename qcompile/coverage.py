@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -20,13 +20,17 @@ from qcompile.passes.roles import Role, role
 
 @dataclass(frozen=True)
 class Coverage:
-    """Operations and multiply-accumulates in integers and in all; float islands with reasons."""
+    """Operations and multiply-accumulates in integers and in all; float islands with reasons.
+
+    `macs_by_bits`: those in integers, by the bits of weights and of activations.
+    """
 
     ops_integer: int
     ops_total: int
     macs_integer: int
     macs_total: int
     islands: Mapping[str, str]
+    macs_by_bits: Mapping[tuple[int, int], int]
 
     @property
     def integer_only(self) -> bool:
@@ -40,11 +44,32 @@ def coverage(graph: Graph, recipe: Recipe) -> Coverage:
     whole = [n for n in counted if in_integers(n)]
     islands = {n.name or n.op: why_float(n, recipe) for n in counted if not in_integers(n)}
     return Coverage(
-        len(whole), len(counted), sum(map(macs, whole)), sum(map(macs, counted)), islands
+        len(whole),
+        len(counted),
+        sum(map(macs, whole)),
+        sum(map(macs, counted)),
+        islands,
+        _by_bits(whole),
     )
 
 
 _UNCOUNTED = (Input, Const, Quantize, Dequantize, Requantize, FakeQuant)
+
+
+def _by_bits(nodes: Sequence[Node]) -> dict[tuple[int, int], int]:
+    """Multiply-accumulates by (bits of weights, bits of activations), the fewest bits first."""
+    found: dict[tuple[int, int], int] = {}
+    for node in nodes:
+        if isinstance(node, Conv | ConvTranspose | MatMul):
+            pair = _bits(node)
+            found[pair] = found.get(pair, 0) + macs(node)
+    return dict(sorted(found.items()))
+
+
+def _bits(node: Node) -> tuple[int, int]:
+    """Those of the second operand, which is the weight but for a matrix times values."""
+    x, w = (o.type.elem.bits for o in node.operands[:2])
+    return (x, w) if isinstance(node.operands[0], Const) else (w, x)
 
 
 def in_integers(node: Node) -> bool:

@@ -47,10 +47,15 @@ def diagnose(
     """The layers that alone lose most, worst first, each with a cause."""
     nodes = {n.name: n for n in calibrated.nodes if n.name and not isinstance(n, FakeQuant)}
     ranked = sorted(layers, key=lambda layer: (layer.isolated, layer.name))[:WORST]
-    return [_diagnose(layer, nodes.get(layer.name), seen) for layer in ranked]
+    return [_diagnose(layer, nodes.get(layer.name), calibrated, seen) for layer in ranked]
 
 
-def _diagnose(layer: Layer, node: Node | None, seen: Mapping[str, Statistics]) -> Diagnosis:
+def _diagnose(
+    layer: Layer, node: Node | None, calibrated: Graph, seen: Mapping[str, Statistics]
+) -> Diagnosis:
+    coarse = None if node is None else _coarse(node, calibrated)
+    if coarse is not None:
+        return Diagnosis(layer, *coarse)
     markers = [o for o in node.operands if isinstance(o, FakeQuant)] if node is not None else []
     for marker in markers:
         found = seen.get(marker.name)
@@ -66,6 +71,29 @@ def _diagnose(layer: Layer, node: Node | None, seen: Mapping[str, Statistics]) -
     if layer.accumulated < layer.isolated - 6:
         return Diagnosis(layer, "noise from the layers before it", "cure the worse layers first")
     return Diagnosis(layer, "rounding to 8 bits", f"--exclude '{layer.name}' keeps it in float")
+
+
+def _coarse(node: Node, calibrated: Graph) -> tuple[str, str] | None:
+    """Fewer than 8 bits in a contraction, or in the one that reads this value next."""
+    narrow = [o for o in node.operands if _is_narrow(o)]
+    if narrow:
+        kinds = " and ".join(_in_words(o) for o in narrow if isinstance(o, FakeQuant))
+        return f"rounding to {kinds}", f"--scheme '{node.name}=W8A8' keeps it in 8 bits"
+    for marker in calibrated.users[node]:
+        if isinstance(marker, FakeQuant) and _is_narrow(marker):
+            readers = [user.name for user in calibrated.users[marker] if user.name]
+            cure = " ".join(f"--scheme '{name}=W4A8'" for name in readers[:2])
+            return f"its readers take it in {marker.elem.bits} bits", f"{cure} reads it in 8 bits"
+    return None
+
+
+def _is_narrow(node: Node) -> bool:
+    return isinstance(node, FakeQuant) and node.elem.bits < 8
+
+
+def _in_words(marker: FakeQuant) -> str:
+    kind = "weights" if isinstance(marker.x, Const) else "activations"
+    return f"{marker.elem.bits}-bit {kind}"
 
 
 def _cause(marker: FakeQuant, found: Statistics) -> tuple[str, str] | None:

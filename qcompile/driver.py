@@ -67,7 +67,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
     require_matches("--exclude", options.exclude, operations(real))
-    require_matches("--scheme", tuple(options.widths), tuple(choose_widths(real, recipe.widths)))
+    choices = choose_widths(real, recipe.widths)
+    require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say)
     stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
@@ -81,7 +82,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         about = identify(model, real)
         say("measuring quality")
         measured = measure(stages, specified, evidence, recipe)
-        said = facts(about, options, place, deployed, emitted, found, evidence, measured)
+        said = facts(about, options, place, choices, deployed, emitted, found, evidence, measured)
         write_report(folder, said, stages, found, measured, clock.rows)
         if not (folder / "graph.qc").exists():
             write_graph(deployed, folder)  # what `run --reference` runs
@@ -96,8 +97,9 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         "artifact_bytes": sum(f["bytes"] for f in manifest["files"].values()),
     }
     summary = summarize(
-        model=about, target=place.name, evidence=evidence, found=found, measured=measured,
-        sizes=sizes, emitted=emitted, manifest=manifest, artifact=str(output), passes=clock.rows,
+        model=about, target=place.name, choices=choices, scheme=str(recipe.widths.default),
+        evidence=evidence, found=found, measured=measured, sizes=sizes, emitted=emitted,
+        manifest=manifest, artifact=str(output), passes=clock.rows,
         verified=options.verify, exact=place.exact, seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)

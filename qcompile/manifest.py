@@ -18,6 +18,7 @@ from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import TensorType
 from qcompile.options import Options
+from qcompile.passes.choose_widths import Choice
 from qcompile.summary import Measured
 from qcompile.targets.base import Emitted, Target
 from qcompile.targets.borders import borders
@@ -43,6 +44,7 @@ def facts(
     model: Mapping[str, Any],
     options: Options,
     place: Target,
+    choices: Mapping[Node, Choice],
     graph: Graph,
     emitted: Emitted,
     found: Coverage,
@@ -56,6 +58,7 @@ def facts(
         "target": place.name,
         "model": {"name": graph.name, **named},
         "options": options.identity,
+        "widths": {node.name or node.op: str(c.widths) for node, c in choices.items()},
         "tools": {"qcompile": version("qcompile"), **{t: version(t) for t in TOOLS}},
         "calibration": {"samples": evidence.count, "remark": evidence.remark},
         "inputs": [
@@ -67,7 +70,7 @@ def facts(
             for (name, node), (_, last) in zip(split.outputs, graph.outputs, strict=True)
         ],
         "integer_only": found.integer_only and place.exact,
-        "tolerance": 0.0 if found.integer_only and place.exact else place.tolerance,
+        "tolerance": tolerance(place, found, measured),
         "float_islands": dict(found.islands),
         "sqnr_db": {name: round(db, 3) for name, db in measured.outputs.items()},
         "rounding": "half up: (value * multiplier + 2^(shift-1)) >> shift",
@@ -76,6 +79,20 @@ def facts(
         **emitted.details,
         "activation_peak_bytes": emitted.activation_peak_bytes,
     }
+
+
+def tolerance(place: Target, found: Coverage, measured: Measured) -> float:
+    """How far an output may be from the interpreter's: not at all where all is exact.
+
+    Activations of fewer than 8 bits turn a last bit of a real sum into a coarse step, which the
+    layers behind pass on: there an engine may be as far from the interpreter as that is from the
+    reals.
+    """
+    if found.integer_only and place.exact:
+        return 0.0
+    coarse = any(activation < 8 for _, activation in found.macs_by_bits)
+    noise = max((10 ** (-db / 20) for db in measured.outputs.values()), default=0.0)
+    return max(place.tolerance, round(noise, 6)) if coarse else place.tolerance
 
 
 def tensor(name: str, kind: TensorType, real: TensorType) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from qcompile.coverage import Coverage
 from qcompile.diagnosis import Diagnosis
 from qcompile.evidence import Evidence
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const
+from qcompile.passes.choose_widths import Choice
 from qcompile.quality import Layer
 from qcompile.targets.base import Emitted
 
@@ -32,6 +34,8 @@ def summarize(
     *,
     model: Mapping[str, Any],
     target: str,
+    choices: Mapping[Node, Choice],
+    scheme: str,
     evidence: Evidence,
     found: Coverage,
     measured: Measured,
@@ -48,7 +52,7 @@ def summarize(
     return {
         "model": dict(model),
         "target": target,
-        "scheme": "W8A8",
+        "scheme": scheme,
         "calibration": {
             "source": evidence.source,
             "samples": evidence.count,
@@ -66,7 +70,7 @@ def summarize(
             "sqnr_db": dict(measured.outputs),
             "worst_layers": [d.as_dict() for d in measured.worst],
         },
-        "bits": {"histogram": {"8": found.macs_integer}, "objective": None, "optimal": None},
+        "bits": bits(found, choices),
         "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},
         "integer_only": found.integer_only and exact,
         "verified": verified,
@@ -75,6 +79,25 @@ def summarize(
         "passes": [dict(row) for row in passes],
         "seconds": round(seconds, 3),
         "peak_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def bits(found: Coverage, choices: Mapping[Node, Choice]) -> dict[str, Any]:
+    """Multiply-accumulates by the bits of their weights, and by both widths; and which layers have
+    other widths than the scheme says, with the reason."""
+    histogram = {"8": 0}
+    for (weight, _), count in found.macs_by_bits.items():
+        histogram[str(weight)] = histogram.get(str(weight), 0) + count
+    return {
+        "histogram": histogram,
+        "macs": {f"W{w}A{a}": count for (w, a), count in found.macs_by_bits.items()},
+        "exceptions": [
+            {"node": node.name or node.op, "widths": str(choice.widths), "why": choice.why}
+            for node, choice in choices.items()
+            if choice.why
+        ],
+        "objective": None,
+        "optimal": None,
     }
 
 

@@ -36,7 +36,7 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
         [
             ("model", f"{summary['model']['path']}, {count(summary['model']['parameters'])} "
              f"parameters, {count(summary['model']['macs'])} MACs"),
-            ("target", f"{summary['target']}, {summary['scheme']}"),
+            ("target", f"{summary['target']}, {_scheme(summary['scheme'], summary['bits'])}"),
             ("calibration", _calibration(summary["calibration"])),
             ("coverage", _coverage(coverage)),
             ("size", f"weights {amount(size['weight_bytes'])} of {amount(size['float_bytes'])} in "
@@ -57,9 +57,19 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
         print()
         table(("worst layers", "dB", "cause", "cure"), rows if verbose else rows[:3])
     if verbose:
+        _exceptions(summary["bits"]["exceptions"], summary["scheme"])
         rows = [(p["name"], f"{p['seconds']:.3f}", str(p["changed"])) for p in summary["passes"]]
         print()
         table(("pass", "seconds", "new nodes"), rows)
+
+
+def _scheme(scheme: str, found: Facts) -> str:
+    """The scheme, and what share of the work has which widths where they are mixed."""
+    macs = found["macs"]
+    if len(macs) < 2:
+        return scheme
+    total = sum(macs.values())
+    return f"{scheme}: MACs {', '.join(f'{share(n, total)} {w}' for w, n in macs.items())}"
 
 
 def _calibration(found: Facts) -> str:
@@ -85,6 +95,13 @@ def _islands(islands: Sequence[Facts], shown: int) -> None:
     table(("float island", "why"), [(i["node"], i["why"]) for i in islands[:shown]])
     if len(islands) > shown:
         print(f"... and {len(islands) - shown} more; --verbose lists all")
+
+
+def _exceptions(found: Sequence[Facts], scheme: str) -> None:
+    rows = [(e["node"], e["widths"], e["why"]) for e in found if e["widths"] != scheme]
+    if rows:
+        print()
+        table((f"not {scheme}", "widths", "why"), rows)
 
 
 def print_model(found: Facts) -> None:

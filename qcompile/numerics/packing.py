@@ -7,6 +7,7 @@ way round). Signed integers are two's complement.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,19 @@ def unpack(data: Integers, bits: int, count: int, *, signed: bool) -> Integers:
         raise ValueError(f"packs 1 to 8 bits, not {bits}")
     if data.size < packed_size(count, bits):
         raise ValueError(f"{count} elements of {bits} bits need more than {data.size} bytes")
+    if 8 % bits == 0:
+        return _whole_bytes(bits, signed=signed)[data.reshape(-1)].reshape(-1)[:count]
+    return _unpack(data, bits, count, signed=signed)
+
+
+@cache
+def _whole_bytes(bits: int, *, signed: bool) -> Integers:
+    """The elements of each of the 256 bytes."""
+    every = np.arange(256, dtype=np.uint8)
+    return _unpack(every, bits, 256 * 8 // bits, signed=signed).reshape(256, -1)
+
+
+def _unpack(data: Integers, bits: int, count: int, *, signed: bool) -> Integers:
     stream = np.unpackbits(data.astype(np.uint8), bitorder="little")[: count * bits]
     codes = (stream.reshape(count, bits).astype(np.int16) << np.arange(bits)).sum(1)
     wrapped = codes - ((codes >> (bits - 1)) << bits) if signed else codes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -15,14 +15,20 @@ from qcompile.ir.ops.foreign import Foreign, Runner
 from qcompile.ir.parse import parse
 from qcompile.ir.text import blobs, dump
 from qcompile.ir.types import Array
+from qcompile.numerics.packing import pack, packed_size, unpack
 
 ALIGNMENT = 64
 CHUNK = 1 << 24
+PIECE = 1 << 20  # elements packed or unpacked at a time
 
 
 def write_graph(graph: Graph, folder: Path) -> tuple[str, ...]:
-    """Writes text, blobs and their index; constants one at a time. Returns the file names."""
+    """Writes text, blobs and their index; constants one at a time. Returns the file names.
+
+    Constants of fewer than 8 bits are packed: the index says how many bits an element takes.
+    """
     (folder / "graph.qc").write_text(dump(graph))
+    narrow = _narrow(graph)
     index: dict[str, dict[str, object]] = {}
     with (folder / "blobs.bin").open("wb") as file:
         for digest, blob in sorted(blobs(graph).items()):
@@ -32,11 +38,35 @@ def write_graph(graph: Graph, folder: Path) -> tuple[str, ...]:
                 "shape": list(blob.shape),
                 "dtype": blob.dtype.name,
             }
-            flat = np.ascontiguousarray(blob.array()).reshape(-1).view(np.uint8)
-            for start in range(0, flat.size, CHUNK):
-                file.write(flat[start : start + CHUNK].data)
+            flat = np.ascontiguousarray(blob.array()).reshape(-1)
+            if digest in narrow:
+                index[digest]["bits"] = narrow[digest]
+                _write_packed(file, flat, narrow[digest])
+            else:
+                _write_whole(file, flat.view(np.uint8))
     (folder / "blobs.json").write_text(json.dumps(index, indent=1))
     return ("graph.qc", "blobs.bin", "blobs.json")
+
+
+def _narrow(graph: Graph) -> dict[str, int]:
+    """Bits of the integer constants that have fewer than 8; the most, where several share one."""
+    found: dict[str, int] = {}
+    for node in graph.constants:
+        if node.elem.is_integer and node.data.dtype.itemsize == 1:
+            digest = node.data.digest
+            found[digest] = max(node.elem.bits, found.get(digest, 0))
+    return {digest: bits for digest, bits in found.items() if bits < 8}
+
+
+def _write_whole(file: BinaryIO, flat: Array) -> None:
+    for start in range(0, flat.size, CHUNK):
+        file.write(flat[start : start + CHUNK].data)
+
+
+def _write_packed(file: BinaryIO, flat: Array, bits: int) -> None:
+    """Whole bytes at a time: a multiple of 8 elements fills them."""
+    for start in range(0, flat.size, PIECE):
+        file.write(pack(flat[start : start + PIECE], bits).data)
 
 
 def read_graph(folder: Path) -> Graph:
@@ -69,7 +99,21 @@ def foreign_runner() -> Runner:
 def _blob(path: Path, entry: dict[str, Any]) -> Blob:
     kind, offset = np.dtype(str(entry["dtype"])), int(entry["offset"])
     lengths = tuple(int(d) for d in entry["shape"])
-    end = offset + int(np.prod(lengths, dtype=np.int64)) * kind.itemsize
-    if offset < 0 or end > path.stat().st_size:
-        raise ValueError(f"{path} is too short: it must hold {end} bytes")
-    return mapped_blob(path, offset=offset, shape=lengths, dtype=kind)
+    count, bits = int(np.prod(lengths, dtype=np.int64)), int(entry.get("bits", 0))
+    size = packed_size(count, bits) if bits else count * kind.itemsize
+    if offset < 0 or offset + size > path.stat().st_size:
+        raise ValueError(f"{path} is too short: it must hold {offset + size} bytes")
+    if not bits:
+        return mapped_blob(path, offset=offset, shape=lengths, dtype=kind)
+    packed = mapped_blob(path, offset=offset, shape=(size,), dtype=np.dtype(np.uint8))
+    return Blob(lengths, kind, lambda: _unpacked(packed.array(), kind, bits, lengths))
+
+
+def _unpacked(data: Array, kind: np.dtype[Any], bits: int, shape: tuple[int, ...]) -> Array:
+    result = np.empty(shape, kind)
+    flat, step = result.reshape(-1), packed_size(PIECE, bits)
+    for place, start in enumerate(range(0, flat.size, PIECE)):
+        part = flat[start : start + PIECE]
+        piece = data[place * step : (place + 1) * step]
+        part[:] = unpack(piece, bits, part.size, signed=kind.kind == "i")
+    return result

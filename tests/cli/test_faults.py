@@ -149,7 +149,7 @@ def test_a_target_of_later_work_says_so(qcompile, model):
         ("--scheme", "W4A4-g128"),
         ("--resume",),
     ],
-    ids=lambda later: later[0],
+    ids=" ".join,
 )
 def test_an_option_of_later_work_says_so(qcompile, model, later):
     assert qcompile(*compiling(model, *later)).refused(later[0], "not built yet")
