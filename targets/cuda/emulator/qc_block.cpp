@@ -1,4 +1,5 @@
-// A block: its lanes take turns until they meet at a barrier or a warp instruction.
+// A block: its lanes take turns until they meet at a barrier or a warp instruction, which the last
+// lane to arrive carries out.
 #include <cstring>
 
 #include "qc_runtime.hpp"
@@ -6,41 +7,38 @@
 namespace qc_emulated {
 
 __thread Thread* current = nullptr;
-__thread Block* running = nullptr;
 
-static Lane* lowest(Block& block) {
-  const unsigned count = static_cast<unsigned>(block.warps.size());
-  for (unsigned i = 0; i < count; i++) {
-    Warp& warp = block.warps[(block.turn + i) % count];
-    if (warp.runnable == 0) continue;
-    block.turn = (block.turn + i) % count;
-    return &warp.lanes[__builtin_ctz(warp.runnable)];
-  }
-  return nullptr;
-}
-
-static Lane* highest(Block& block) {
-  const unsigned count = static_cast<unsigned>(block.warps.size());
-  for (unsigned i = 0; i < count; i++) {
-    Warp& warp = block.warps[(block.turn + count - i) % count];
-    if (warp.runnable == 0) continue;
-    block.turn = (block.turn + count - i) % count;
-    return &warp.lanes[31 - __builtin_clz(warp.runnable)];
-  }
+// The next warp from the present one, upwards or downwards, that has a lane to run.
+static Warp* ready(Block& block, bool downwards) {
+  Warp* const first = block.warps.data();
+  Warp* const last = first + block.warps.size() - 1;
+  Warp* warp = block.turn;
+  do {
+    if (warp->runnable != 0) return block.turn = warp;
+    if (downwards)
+      warp = warp == first ? last : warp - 1;
+    else
+      warp = warp == last ? first : warp + 1;
+  } while (warp != block.turn);
   return nullptr;
 }
 
 static Lane* any(Block& block) {
   const uint32_t random = next_random(block);
-  const unsigned count = static_cast<unsigned>(block.warps.size());
-  for (unsigned i = 0; i < count; i++) {
-    Warp& warp = block.warps[((random >> 8) + i) % count];
-    if (warp.runnable == 0) continue;
-    const unsigned turned = random & 31;
-    const uint32_t mask = warp.runnable >> turned | warp.runnable << (-turned & 31);
-    return &warp.lanes[(static_cast<unsigned>(__builtin_ctz(mask)) + turned) & 31];
-  }
-  return nullptr;
+  block.turn = &block.warps[(random >> 8) % block.warps.size()];
+  Warp* warp = ready(block, false);
+  if (warp == nullptr) return nullptr;
+  const unsigned turned = random & 31;
+  const uint32_t mask = warp->runnable >> turned | warp->runnable << (-turned & 31);
+  return &warp->lanes[(static_cast<unsigned>(__builtin_ctz(mask)) + turned) & 31];
+}
+
+static inline Lane* choose(Block& block) {
+  if (block.order > DESCENDING) return any(block);
+  const bool downwards = block.order == DESCENDING;
+  Warp* warp = block.turn->runnable != 0 ? block.turn : ready(block, downwards);
+  if (warp == nullptr) return nullptr;
+  return &warp->lanes[downwards ? 31 - __builtin_clz(warp->runnable) : __builtin_ctz(warp->runnable)];
 }
 
 static void release_barrier(Block& block) {
@@ -52,8 +50,9 @@ static void release_barrier(Block& block) {
 }
 
 [[noreturn]] void fail(const std::string& message) {
-  if (running->error.empty()) running->error = message;
-  for (;;) switch_to_host(self());
+  Block& block = running_block();
+  if (block.error.empty()) block.error = message;
+  leave_block(self());
 }
 
 static std::string place(const Lane& lane) {
@@ -83,24 +82,49 @@ static std::string deadlock(const Block& block) {
 }
 
 // Gives the turn to a lane that can run; comes back when this lane can.
-void suspend() {
-  Block& block = *running;
-  Lane& me = self();
-  Lane* next = block.choose(block);
+void suspend(Block& block, Lane& me) {
+  Lane* next = choose(block);
   if (next == nullptr) fail(deadlock(block));
-  if (next != &me) switch_lanes(me, *next);
+  if (next == &me) return;
+  block.counters[SWITCHES]++;
+  switch_lanes(me, *next);
+}
+
+void meet(const void* instruction, const char* name, void* operands, Perform perform) {
+  Lane& me = self();
+  Warp& warp = *me.warp;
+  Block& block = *warp.block;
+  warp.operands[me.lane] = operands;
+  if (warp.arrived == 0) {
+    warp.instruction = instruction;
+    warp.name = name;
+  } else if (warp.instruction != instruction) {
+    fail(std::string("lanes of one warp came to different warp instructions: ") + warp.name +
+         " and " + name);
+  }
+  warp.arrived |= bit(me);
+  if (warp.arrived != warp.alive) {
+    warp.runnable &= ~bit(me);
+    suspend(block, me);
+    return;
+  }
+  if (warp.alive != warp.everyone) fail(std::string(name) + " in a warp that some lanes have left");
+  count_accesses(block, warp);
+  perform(block, warp, instruction);
+  warp.arrived = 0;
+  warp.runnable = warp.alive;
 }
 
 void sync_threads(int line) {
-  Block& block = *running;
   Lane& me = self();
+  Block& block = *me.warp->block;
   me.line = line;
   if (++block.waiting == block.alive) {
     release_barrier(block);
     return;
   }
   me.warp->runnable &= ~bit(me);
-  suspend();
+  suspend(block, me);
 }
 
 [[noreturn]] void trap() { fail(place(self()) + " came to __trap"); }
@@ -114,13 +138,13 @@ static void leave(Block& block, Lane& me) {
     fail(place(me) + " left the kernel while others of its warp wait in " + warp.name);
   if (warp.alive == 0) count_accesses(block, warp);
   if (block.alive != 0 && block.waiting == block.alive) release_barrier(block);
-  if (block.alive == 0) switch_to_host(me);
-  suspend();
+  if (block.alive == 0) leave_block(me);
+  suspend(block, me);
 }
 
 static void lane_main() {
   fiber_started();
-  Block& block = *running;
+  Block& block = running_block();
   block.kernel->call(block.kernel->function, block.arguments);
   leave(block, self());
   __builtin_unreachable();
@@ -128,8 +152,9 @@ static void lane_main() {
 
 static void start_lanes(Block& block) {
   for (Warp& warp : block.warps) {
-    warp.alive = warp.runnable = warp.count == 32 ? ~0u : (1u << warp.count) - 1;
+    warp.alive = warp.runnable = warp.everyone;
     warp.arrived = 0;
+    warp.accesses = 0;
   }
   for (Lane& lane : block.lanes) {
     lane.copies.clear();
@@ -140,9 +165,7 @@ static void start_lanes(Block& block) {
 }
 
 void run_block(Block& block) {
-  static Lane* (*const choices[])(Block&) = {lowest, highest, any, any};
-  block.choose = choices[block.order];
-  block.turn = block.order == DESCENDING ? static_cast<unsigned>(block.warps.size()) - 1 : 0;
+  block.turn = block.order == DESCENDING ? &block.warps.back() : &block.warps.front();
   block.alive = static_cast<unsigned>(block.lanes.size());
   block.waiting = 0;
   block.host_stack = nullptr;
@@ -150,9 +173,7 @@ void run_block(Block& block) {
   block.misaligned = false;
   if (block.shared_size != 0) std::memset(block.shared, 0xA5, block.shared_size);
   start_lanes(block);
-  running = &block;
-  switch_from_host(block, *block.choose(block));
-  running = nullptr;
+  switch_from_host(block, *choose(block));
 }
 
 }  // namespace qc_emulated

@@ -115,32 +115,33 @@ void fiber_started() {
   const void* bottom;
   size_t size;
   __sanitizer_finish_switch_fiber(nullptr, &bottom, &size);
-  if (running->host_stack == nullptr) {
-    running->host_stack = bottom;
-    running->host_stack_size = size;
-  }
+  Block& block = running_block();
+  if (block.host_stack != nullptr) return;
+  block.host_stack = bottom;
+  block.host_stack_size = size;
 }
 #else
-static void jump(void** save, void* stack_pointer, const void*, size_t) {
+static inline void jump(void** save, void* stack_pointer, const void*, size_t) {
   qc_switch(save, stack_pointer);
 }
 void fiber_started() {}
 #endif
 
 void switch_lanes(Lane& from, Lane& to) {
-  running->counters[SWITCHES]++;
   current = &to;
   jump(&from.stack_pointer, to.stack_pointer, to.stack, STACK_SIZE);
 }
 
-void switch_to_host(Lane& from) {
-  jump(&from.stack_pointer, running->host_stack_pointer, running->host_stack,
-       running->host_stack_size);
+[[noreturn]] void leave_block(Lane& from) {
+  const Block& block = *from.warp->block;
+  for (;;)
+    jump(&from.stack_pointer, block.host_stack_pointer, block.host_stack, block.host_stack_size);
 }
 
 void switch_from_host(Block& block, Lane& to) {
   current = &to;
   jump(&block.host_stack_pointer, to.stack_pointer, to.stack, STACK_SIZE);
+  current = nullptr;
 }
 
 }  // namespace qc_emulated

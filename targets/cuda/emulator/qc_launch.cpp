@@ -79,7 +79,7 @@ static struct sigaction earlier[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
 
 static void on_fault(int signal, siginfo_t* info, void* context) {
-  if (guarded != nullptr && running != nullptr) {
+  if (guarded != nullptr && current != nullptr) {
     guarded->address = info->si_addr;
     siglongjmp(guarded->recover, 1);
   }
@@ -111,7 +111,7 @@ static void catch_faults() {
 static Outcome run_guarded(Block& block) {
   Guarded here;
   if (sigsetjmp(here.recover, 0) != 0) {
-    running = nullptr;
+    current = nullptr;
     guarded = nullptr;
     char text[64];
     std::snprintf(text, sizeof text, "illegal memory access at %p", here.address);
@@ -170,7 +170,9 @@ static void prepare(Block& block, const Job& job, const Stacks& stacks) {
   for (size_t i = 0; i < block.warps.size(); i++) {
     Warp& warp = block.warps[i];
     warp.lanes = &block.lanes[32 * i];
+    warp.block = &block;
     warp.count = count - 32 * static_cast<unsigned>(i) < 32 ? count % 32 : 32;
+    warp.everyone = warp.count == 32 ? ~0u : (1u << warp.count) - 1;
   }
 }
 

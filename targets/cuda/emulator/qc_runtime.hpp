@@ -33,7 +33,6 @@ struct Lane : Thread {
   void* stack_pointer;
   unsigned char* stack;  // lowest byte
   Warp* warp;
-  void* operands;  // of the warp instruction this lane has come to
   int line;        // of the barrier it waits at
   std::vector<Copy> copies;
   std::vector<size_t> groups;  // ends of the committed groups in `copies`
@@ -42,10 +41,13 @@ struct Lane : Thread {
 
 struct Warp {
   Lane* lanes;
-  unsigned count;
-  uint32_t alive, runnable, arrived;  // a bit for each lane
-  const void* instruction;            // which one the arrived lanes have come to
+  Block* block;
+  uint32_t everyone, alive, runnable, arrived;  // a bit for each lane
+  const void* instruction;                      // which one the arrived lanes have come to
   const char* name;
+  void* operands[32];  // of that instruction, in each lane
+  unsigned count;
+  unsigned accesses;  // plain ones to shared memory, not yet counted
 };
 
 // How threads take turns: a missing barrier shows in one of them. In `RANDOM_EARLY` asynchronous
@@ -60,10 +62,9 @@ enum Counter {
 struct Block {
   std::vector<Lane> lanes;
   std::vector<Warp> warps;
-  Lane* (*choose)(Block&);
   Order order;
   uint32_t random;
-  unsigned turn;     // the warp that ran last
+  Warp* turn;  // ran last
   unsigned alive, waiting;
   void* host_stack_pointer;
   unsigned char* shared;
@@ -73,14 +74,13 @@ struct Block {
   std::string error;
   bool misaligned;
   uint64_t counters[COUNTERS];
-  int16_t columns[MOST_COLUMNS * 8 * 64];  // of a product, too large for a lane's stack
+  uint32_t columns[MOST_COLUMNS * 32 * 8];  // of a product, too large for a lane's stack
   const void* host_stack;  // for the address sanitizer
   size_t host_stack_size;
 };
 
-extern __thread Block* running;
-
 inline Lane& self() { return *static_cast<Lane*>(current); }
+inline Block& running_block() { return *self().warp->block; }
 inline uint32_t bit(const Lane& lane) { return 1u << lane.lane; }
 inline uint32_t next_random(Block& block) {
   block.random ^= block.random << 13;
@@ -91,21 +91,24 @@ inline uint32_t next_random(Block& block) {
 // fibers
 void prepare_stack(Lane& lane, size_t size, void (*entry)());
 void switch_lanes(Lane& from, Lane& to);
-void switch_to_host(Lane& from);
+[[noreturn]] void leave_block(Lane& from);
 void switch_from_host(Block& block, Lane& to);
 void fiber_started();
 extern const size_t STACK_SIZE;
 
 // blocks
 void run_block(Block& block);
-void suspend();
+void suspend(Block& block, Lane& me);
 [[noreturn]] void fail(const std::string& message);
 
 // warps: `perform` runs once, on the last lane to arrive, when all lanes have come to `instruction`
 using Perform = void (*)(Block& block, Warp& warp, const void* instruction);
 void meet(const void* instruction, const char* name, void* operands, Perform perform);
 void require_whole_warp(const Warp& warp, const char* name);
-void count_accesses(Block& block, Warp& warp);
+void count_pending(Block& block, Warp& warp);
+inline void count_accesses(Block& block, Warp& warp) {
+  if (warp.accesses != 0) count_pending(block, warp);
+}
 uint32_t shared_offset(const Block& block, const void* pointer, unsigned bytes, const char* what);
 
 // launches
@@ -116,6 +119,7 @@ struct Settings {
   int order = ASCENDING;
   unsigned seed = 1;
   unsigned threads = 2;
+  bool vectors = true;  // off: products by their definition
 };
 enum Outcome { DONE, FAILED, ILLEGAL_ADDRESS, MISALIGNED_ADDRESS };
 Outcome launch(const Kernel& kernel, const Shape& shape, void** arguments, std::string& error);

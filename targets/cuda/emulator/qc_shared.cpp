@@ -13,7 +13,7 @@ uint32_t shared_offset(const Block& block, const void* pointer, unsigned bytes, 
          std::to_string(static_cast<intptr_t>(offset)) + " of " +
          std::to_string(block.shared_size));
   if (offset % bytes != 0) {
-    running->misaligned = true;
+    running_block().misaligned = true;
     fail(std::string(what) + " at byte " + std::to_string(offset) + ", not a multiple of " +
          std::to_string(bytes));
   }
@@ -33,13 +33,13 @@ static void load(Block& block, Warp& warp, const void*) {
   for (unsigned m = 0; m < MATRICES_READ; m++) {
     unsigned banks[8] = {}, most = 0;  // groups of four banks, 16 bytes wide
     for (unsigned r = 0; r < 8; r++) {
-      const void* row = static_cast<Rows*>(warp.lanes[8 * m + r].operands)->row;
+      const void* row = static_cast<Rows*>(warp.operands[8 * m + r])->row;
       const unsigned count = ++banks[shared_offset(block, row, 16, "ldmatrix") >> 4 & 7];
       if (count > most) most = count;
       unsigned words[4];
       std::memcpy(words, row, 16);
       for (unsigned q = 0; q < 4; q++)
-        static_cast<Rows*>(warp.lanes[4 * r + q].operands)->registers[m] = words[q];
+        static_cast<Rows*>(warp.operands[4 * r + q])->registers[m] = words[q];
     }
     block.counters[MATRIX_CONFLICTS] += most - 1;
     block.counters[MATRICES]++;
@@ -66,7 +66,7 @@ static void land(const Copy& copy) {
 }
 
 void copy_async(void* shared, const void* global, bool copy) {
-  Block& block = *running;
+  Block& block = running_block();
   shared_offset(block, shared, 16, "cp.async");
   if (reinterpret_cast<uintptr_t>(global) % 16 != 0) {
     block.misaligned = true;
@@ -97,7 +97,7 @@ void wait_async(unsigned groups_left) {
 // ---- plain accesses
 
 void shared_access(const void* shared, unsigned bytes, int line) {
-  const uint32_t offset = shared_offset(*running, shared, bytes, "a shared access");
+  const uint32_t offset = shared_offset(running_block(), shared, bytes, "a shared access");
   std::vector<Access>& accesses = self().accesses;
   uint16_t occurrence = 0;
   for (size_t i = accesses.size(); i-- > 0;)
@@ -105,6 +105,7 @@ void shared_access(const void* shared, unsigned bytes, int line) {
       occurrence = static_cast<uint16_t>(accesses[i].occurrence + 1);
       break;
     }
+  self().warp->accesses++;
   accesses.push_back({offset, static_cast<uint16_t>(bytes), occurrence, line});
 }
 
@@ -145,7 +146,8 @@ static void count_access(Block& block, Warp& warp, const Access& access) {
         phase_conflicts(rows, present, first, lanes, access.bytes);
 }
 
-void count_accesses(Block& block, Warp& warp) {
+void count_pending(Block& block, Warp& warp) {
+  warp.accesses = 0;
   for (unsigned i = 0; i < warp.count; i++)
     for (size_t k = 0; k < warp.lanes[i].accesses.size(); k++) {
       const Access access = warp.lanes[i].accesses[k];
