@@ -14,7 +14,7 @@ from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, wri
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
-from qcompile.errors import NotLegal, UnsupportedOps, UsageError
+from qcompile.errors import NotLegal, TargetError, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
@@ -59,6 +59,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     place = target(options.target)
     output = output_folder(model, options)
     require_vacant(output, force=options.force)
+    if place.emulates and not options.allow_emulated:
+        raise TargetError(place.emulates)
     recipe = wanted_recipe(place, options)
     clock = Time()
     graph = load(model, shapes=options.shapes)  # 1 read

@@ -32,6 +32,7 @@ class Options:
     widths: Mapping[str, str] = field(default_factory=dict[str, str])
     exclude: tuple[str, ...] = ()
     strict: bool = False
+    allow_emulated: bool = False
     verify: bool = True
     check: bool = False
     dump_after_each: Path | None = None

@@ -16,12 +16,21 @@ TARGETS: Mapping[str, str] = {
     "onnx-qdq": "qcompile.targets.onnx.target:ONNX_QDQ",
     "x86-int8": "qcompile.targets.tvm.target:X86_INT8",
     "arm64-int8": "qcompile.targets.tvm.target:ARM64_INT8",
+    "t4-int4": "qcompile.targets.cuda.target:T4_INT4",
+    "t4-int8": "qcompile.targets.cuda.target:T4_INT8",
+    "a10-int4": "qcompile.targets.cuda.target:A10_INT4",
+    "a10-int8": "qcompile.targets.cuda.target:A10_INT8",
+    "a100-int4": "qcompile.targets.cuda.target:A100_INT4",
+    "a100-int8": "qcompile.targets.cuda.target:A100_INT8",
+    "orin-int4": "qcompile.targets.cuda.target:ORIN_INT4",
+    "orin-int8": "qcompile.targets.cuda.target:ORIN_INT8",
+    "l4-int4": "qcompile.targets.cuda.target:L4_INT4",
+    "l4-int8": "qcompile.targets.cuda.target:L4_INT8",
+    "h100-int4": "qcompile.targets.cuda.target:H100_INT4",
+    "h100-int8": "qcompile.targets.cuda.target:H100_INT8",
 }
 
-NOT_YET = (
-    "t4-int4", "t4-int8", "a10-int4", "a10-int8", "a100-int4", "a100-int8", "l4-int4", "l4-int8",
-    "l4-fp8", "orin-int4", "orin-int8", "h100-int8", "h100-fp8",
-)  # fmt: skip
+NOT_YET = ("l4-fp8", "h100-fp8")
 
 
 def target_names() -> tuple[str, ...]:

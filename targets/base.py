@@ -45,6 +45,11 @@ class Runtime(Protocol):
     named value that the runtime can show, in order of execution.
     """
 
+    @property
+    def device(self) -> str:
+        """What the program runs on, in words."""
+        ...
+
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""
         ...
@@ -78,6 +83,11 @@ class Target(Protocol):
     @property
     def instructions(self) -> Mapping[str, str]:
         """Instruction or operator → native, emulated or absent."""
+        ...
+
+    @property
+    def emulates(self) -> str:
+        """Why it serves for checking only, since the chip emulates its instructions; or empty."""
         ...
 
     @property

@@ -104,6 +104,8 @@ def app(ctx: click.Context) -> None:
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float: glob "
               "on names, or op:Conv; repeatable.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="A float island is an error.")
+@click.option("--allow-emulated", is_flag=True, help="Take a target whose instructions the chip "
+              "only emulates: for checking results, not speed.")  # fmt: skip
 @click.option("--verify/--no-verify", default=True, help="Run the golden vectors before success.")
 @click.option("--check", is_flag=True, help="Run both sides of every pass and compare.")
 @click.option("--dump-after-each", type=FOLDER, help="Folder for the graph after each pass.")

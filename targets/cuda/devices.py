@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from qcompile.errors import TargetError
 from qcompile.targets.cuda.instructions import INT4, Support, instructions
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -61,15 +60,15 @@ class Chip:
         return 2 * self.sms * self.boost_mhz * self.int4_macs / 1e6
 
 
-def require_int4(chip: Chip, *, allow_emulated: bool) -> None:
-    """`TargetError` unless the chip multiplies 4-bit integers in hardware or emulation is allowed.
+def int4_emulation(chip: Chip) -> str:
+    """Why the chip's 4-bit products exist only in emulation, and what to use; empty if native.
 
     Emulation gives the same integers, so it serves for checking; its speed says nothing.
     """
     support = chip.instructions[INT4]
-    if support.kind == "native" or allow_emulated:
-        return
-    raise TargetError(
+    if support.kind == "native":
+        return ""
+    return (
         f"{chip.name}-int4: {chip.name} ({chip.arch}) has no 4-bit integer tensor cores: "
         f"{INT4} is {support.kind} ({support.why}); use {chip.name}-int8, "
         "or --allow-emulated to check results (not speed) there"

@@ -53,6 +53,7 @@ class Step_:
     """One kernel call of the program: which node it computes, its nest and its arrays.
 
     `border`: a halo to fill first. `shows`: where the node's value lies when the step is done.
+    `plan`: what a machine says of the way in which the nest is run, if anything.
     """
 
     node: Node
@@ -60,6 +61,7 @@ class Step_:
     args: tuple[Arg, ...]
     border: Value | None = None
     shows: Value | None = None
+    plan: object = None
 
 
 @dataclass

@@ -30,6 +30,7 @@ class OnnxInteger:
     summary: str = "ONNX with integer operators only: the same bits in onnxruntime on every CPU"
     exact: bool = True
     tolerance: float = 0.02
+    emulates: str = ""
     recipe: Recipe = field(default_factory=Recipe)
     instructions: Mapping[str, str] = field(default_factory=lambda: _NATIVE)
 
@@ -62,6 +63,7 @@ class OnnxQdq:
     summary: str = "ONNX with Q/DQ pairs, for onnxruntime and OpenVINO to fuse; not bit-exact"
     exact: bool = False
     tolerance: float = 0.1
+    emulates: str = ""
     recipe: Recipe = field(default_factory=lambda: Recipe(wide_sums=False))
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "by the engine"})
 
@@ -91,6 +93,7 @@ class OnnxRuntime:
     program: OnnxProgram
     layers: Mapping[str, str]
     raw: Mapping[str, str]
+    device: str = "this processor, by onnxruntime"
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""

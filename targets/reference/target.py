@@ -23,6 +23,7 @@ class Reference:
     summary: str = "the interpreter in numpy: slow, exact, the definition of every model"
     exact: bool = True
     tolerance: float = 0.0
+    emulates: str = ""
     recipe: Recipe = field(default_factory=Recipe)
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "native (numpy)"})
 
@@ -48,6 +49,7 @@ class Interpreter:
     """A runtime that evaluates a graph."""
 
     graph: Graph
+    device: str = "the interpreter in numpy"
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as the graph gives them: reals."""

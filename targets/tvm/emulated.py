@@ -31,6 +31,7 @@ class EmulatedRuntime:
     inputs: tuple[str, ...]
     real: Ports
     raw: Ports
+    device: str = "another processor, under qemu"
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array, TensorType
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.layers import layer_names
 from qcompile.targets.loops.select import refused
 from qcompile.targets.tvm.build import LIBRARY, build
 from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
@@ -35,6 +35,7 @@ class NativeTarget:
     instructions: Mapping[str, str]
     exact: bool = True
     tolerance: float = 0.02
+    emulates: str = ""
     recipe: Recipe = field(default_factory=Recipe)
 
     def deployed(self, stages: Stages) -> Graph:
@@ -53,7 +54,7 @@ class NativeTarget:
             "cpu_features": list(self.isa.features),
             "steps": len(built.lowered.steps),
             "kernels": len(set(built.kernels)),
-            "layers": _layers(graph),
+            "layers": layer_names(graph),
             "inputs": [port.name for port in built.lowered.inputs],
             "outputs": {
                 "real": [_port(port.name, port.real) for port in built.lowered.outputs],
@@ -83,6 +84,7 @@ class NativeRuntime:
 
     library: Library
     layers: frozenset[str]
+    device: str = "this processor"
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""
@@ -113,13 +115,6 @@ def _port(name: str, kind: TensorType) -> list[Any]:
 
 def _ports(rows: Sequence[tuple[str, str, Sequence[int]]]) -> Ports:
     return tuple((name, dtype, tuple(shape)) for name, dtype, shape in rows)
-
-
-def _layers(graph: Graph) -> list[str]:
-    """Names that stand for one integer value only."""
-    named = [n.name for n in graph.nodes if n.name and n.operands and n.type.is_quantized]
-    times = Counter(named)
-    return [name for name in named if times[name] == 1]
 
 
 X86_INT8 = NativeTarget(

@@ -1,0 +1,207 @@
+"""A lowered graph → the artifact's files: kernels, plan, weights, the runtime in C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from qcompile.ir.dims import static
+from qcompile.ir.types import TensorType
+from qcompile.program.program import Buffer, Program
+from qcompile.targets.checksum import fingerprint
+from qcompile.targets.cuda import plan as p
+from qcompile.targets.cuda.build import Kernel, compile_kernels
+from qcompile.targets.cuda.containers import contain
+from qcompile.targets.cuda.devices import Chip
+from qcompile.targets.cuda.elf import read_cubin, read_ptx
+from qcompile.targets.cuda.gates import check_resources, limit
+from qcompile.targets.cuda.host import build_host
+from qcompile.targets.cuda.plan_file import PLAN, WEIGHTS, encode
+from qcompile.targets.cuda.steps import KernelSource, kernel_of
+from qcompile.targets.loops.draft import Arg, External, Step_, Stored
+from qcompile.targets.loops.memory import planned
+from qcompile.targets.loops.nest import NIBBLES
+from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.select import Lowered, Port
+
+KERNELS = "kernels"  # the folder of sources
+FOREIGN = ("aarch64",)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and the program behind it."""
+
+    files: tuple[str, ...]
+    plan: p.Plan
+    kernels: Mapping[str, Kernel]
+    milliseconds: float
+
+
+def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *, cache: Path,
+          threads: int) -> Built:  # fmt: skip
+    """Compiles the program into the folder; same graph, same bytes."""
+    sources = [kernel_of(step, chip) for step in lowered.steps]
+    kernels = compiled(sources, chip, cache=cache, threads=threads)
+    program = planned(lowered)
+    folder.mkdir(parents=True, exist_ok=True)
+    images = _write_images(kernels, chip, folder)
+    weights = lowered.weights or (bytes(64),)
+    with (folder / WEIGHTS).open("wb") as file:
+        file.writelines(weights)
+    layers, shows = _layers(lowered, program)
+    plan = p.Plan(
+        name=name,
+        target=target,
+        arena_bytes=max(program.size, 64),
+        weights_bytes=sum(map(len, weights)),
+        weights_fingerprint=fingerprint(weights),
+        inputs=tuple(_port(port) for port in lowered.inputs),
+        outputs=tuple(_port(port) for port in lowered.outputs),
+        layers=layers,
+        images=images,
+        launches=tuple(_launches(lowered, sources, program, shows)),
+    )
+    (folder / PLAN).write_bytes(encode(plan))
+    written = _write_sources(sources, folder)
+    host = build_host(folder, foreign=FOREIGN)
+    binaries = tuple(image.file for image in images)
+    total = sum(source.milliseconds for source in sources)
+    return Built((PLAN, WEIGHTS, *binaries, *written, *host), plan, kernels, total)
+
+
+def compiled(
+    sources: Iterable[KernelSource], chip: Chip, *, cache: Path, threads: int
+) -> dict[str, Kernel]:
+    """Machine code of every kernel, within what the chip gives a block."""
+    each = {source.name: source for source in sources}
+    texts = {name: source.text for name, source in each.items()}
+    kernels = compile_kernels(texts, chip, headers=headers(), cache=cache, threads=threads)
+    for name, kernel in kernels.items():
+        source = each[name]
+        check_resources(kernel, limit(chip, threads=source.block, dynamic_shared=source.shared))
+    return kernels
+
+
+def headers() -> dict[str, str]:
+    """The device headers by name."""
+    folder = files("qcompile.targets.cuda").joinpath("device")
+    return {
+        entry.name: entry.read_text()
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".cuh")
+    }
+
+
+def _write_images(kernels: Mapping[str, Kernel], chip: Chip, folder: Path) -> tuple[p.Image, ...]:
+    """Machine code for the chip, PTX for every later one."""
+    cubins = {name: kernel.cubin for name, kernel in kernels.items()}
+    texts = {name: kernel.ptx for name, kernel in kernels.items()}
+    first = next(iter(kernels.values()))
+    version = chip.arch.removeprefix("sm_")
+    cubin, ptx = read_cubin(first.cubin), read_ptx(first.ptx)
+    images = (
+        contain(chip.arch, cubins, min_driver=cubin.min_driver, elf_abi=cubin.abi_version),
+        contain(f"ptx_{version}", texts, min_driver=ptx.min_driver),
+    )
+    for image, content in images:
+        (folder / image.file).write_bytes(content)
+    return tuple(image for image, _ in images)
+
+
+def _write_sources(sources: Sequence[KernelSource], folder: Path) -> tuple[str, ...]:
+    """What was compiled, to be read, and run by the emulator."""
+    texts = {f"{source.name}.cu": source.text for source in sources} | headers()
+    (folder / KERNELS).mkdir()
+    for name, text in sorted(texts.items()):
+        (folder / KERNELS / name).write_text(text)
+    return tuple(f"{KERNELS}/{name}" for name in sorted(texts))
+
+
+# the plan
+
+
+def _launches(
+    lowered: Lowered, sources: Sequence[KernelSource], program: Program[int], shows: dict[int, int]
+) -> Iterable[p.Launch]:
+    phases = (
+        (p.Phase.ENTER_REAL, lowered.enter_real),
+        (p.Phase.ENTER_RAW, lowered.enter_raw),
+        (p.Phase.BODY, lowered.body),
+        (p.Phase.LEAVE_RAW, lowered.leave_raw),
+        (p.Phase.LEAVE_REAL, lowered.leave_real),
+    )
+    index = 0
+    for phase, steps in phases:
+        for step in steps:
+            source = sources[index]
+            yield p.Launch(
+                kernel=source.name,
+                grid=source.grid,
+                block=source.block,
+                shared=source.shared,
+                args=tuple(_where(arg, program) for arg in step.args),
+                phase=phase,
+                node=step.node.name or step.node.op,
+                shows=shows.get(index, -1),
+            )
+            index += 1
+
+
+def _where(arg: Arg, program: Program[int]) -> p.Where:
+    match arg:
+        case Buffer():
+            return p.Arena(program.offsets[arg])
+        case Stored(offset=offset):
+            return p.Weights(offset)
+        case External(index=index, output=True):
+            return p.OutputOf(index)
+        case External(index=index):
+            return p.InputOf(index)
+
+
+def _layers(
+    lowered: Lowered, program: Program[int]
+) -> tuple[tuple[p.Layer, ...], dict[int, int]]:
+    """Values that lie complete in memory, and after which step each does."""
+    last: dict[int, int] = {}
+    for i, step in enumerate(lowered.steps):
+        if step.shows is not None:
+            last[id(step.node)] = i
+    order = sorted(last.values())
+    layers = tuple(_layer(lowered.steps[i], program) for i in order)
+    return layers, {index: i for i, index in enumerate(order)}
+
+
+def _layer(step: Step_, program: Program[int]) -> p.Layer:
+    value = step.shows
+    assert value is not None
+    assert isinstance(value.where, Buffer)
+    elem = stored(step.node.type.elem)
+    bits = 4 if value.elem in NIBBLES else 8 * p.ELEMENTS[value.elem]
+    return p.Layer(
+        name=step.node.name or step.node.op,
+        elem=elem,
+        shape=static(step.node.type.shape),
+        offset=program.offsets[value.where] + value.layout.offset * bits // 8,
+        strides=tuple(value.layout.strides),
+        bits=bits,
+    )
+
+
+def _port(port: Port) -> p.Port:
+    return p.Port(port.name, _form(port.real), _form(port.raw))
+
+
+def _form(kind: TensorType) -> p.Form:
+    shape, elem = static(kind.shape), stored(kind.elem)
+    if kind.unit is None:
+        return p.Form(elem, shape)
+    unit = kind.unit
+    scales = tuple(float(np.float32(scale)) for scale in unit.scale)
+    zeros = unit.zero_point * (len(scales) if len(unit.zero_point) == 1 else 1)
+    return p.Form(elem, shape, scales, zeros, unit.axis or 0)

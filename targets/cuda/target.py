@@ -1,0 +1,164 @@
+"""t4-int4 and its kin: generated CUDA kernels behind a C library that needs only the driver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from qcompile.errors import ArtifactError
+from qcompile.ir.graph import Graph
+from qcompile.ir.types import Array
+from qcompile.ir.widths import W4A4
+from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.recipe import Recipe
+from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.cuda.cache import default_cache
+from qcompile.targets.cuda.devices import A10, A100, H100, L4, ORIN, T4, Chip, int4_emulation
+from qcompile.targets.cuda.driver import found_device
+from qcompile.targets.cuda.emit import KERNELS, build
+from qcompile.targets.cuda.emulator import emulator_library
+from qcompile.targets.cuda.host import LIBRARY
+from qcompile.targets.cuda.instructions import INT4
+from qcompile.targets.cuda.library import CudaLibrary
+from qcompile.targets.cuda.lowering import DeviceLowering, on
+from qcompile.targets.loops.select import lower, refused
+from qcompile.targets.layers import layer_names
+
+
+@dataclass(frozen=True)
+class CudaTarget:
+    """One chip and one width. The artifact holds its machine code, and PTX for later chips."""
+
+    name: str
+    summary: str
+    chip: Chip
+    recipe: Recipe = field(default_factory=Recipe)
+    emulates: str = ""
+    exact: bool = True
+    tolerance: float = 0.02
+
+    @property
+    def instructions(self) -> Mapping[str, str]:
+        """Instruction → native, emulated or absent."""
+        return {name: support.kind for name, support in self.chip.instructions.items()}
+
+    def deployed(self, stages: Stages) -> Graph:
+        """The integer graph."""
+        return stages.integer
+
+    def refusals(self, graph: Graph) -> Sequence[str]:
+        """Nodes without a kernel."""
+        return refused(self._lowering(graph))
+
+    def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
+        """Kernels, plan, weights and the library that runs them."""
+        lowered = lower(self._lowering(graph))
+        cache = default_cache(os.environ)
+        built = build(
+            lowered, graph.name, self.name, self.chip, folder, cache=cache, threads=threads
+        )
+        details = {
+            "arch": self.chip.arch,
+            "launches": len(built.plan.launches),
+            "kernels": {
+                name: {"registers": kernel.registers, "shared_static": kernel.shared_static}
+                for name, kernel in built.kernels.items()
+            },
+            "images": [
+                {"file": image.file, "arch": image.arch, "min_driver": image.min_driver}
+                for image in built.plan.images
+            ],
+            "layers": layer_names(graph),
+        }
+        return Emitted(
+            built.files, {"cuda": details}, built.plan.arena_bytes, latency_ms=built.milliseconds
+        )
+
+    def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> Runtime:
+        """On the GPU of this machine; where there is none, on the emulator."""
+        about = manifest.get("cuda")
+        if about is None:
+            raise ArtifactError(f"{folder}: the manifest has no entry 'cuda'")
+        checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
+        driver = None if found_device() else emulator(folder, threads=threads)
+        library = CudaLibrary(folder / LIBRARY, folder, driver=driver, checked=checked)
+        return CudaRuntime(library, frozenset(about["layers"]))
+
+    def _lowering(self, graph: Graph) -> DeviceLowering:
+        native = self.chip.instructions[INT4].kind == "native"
+        return on(self.chip, graph, int4=native or bool(self.emulates))
+
+
+def emulator(folder: Path, *, threads: int) -> Path:
+    """The library that runs the artifact's own kernel sources on this processor."""
+    found = sorted((folder / KERNELS).glob("*.cu"))
+    if not found:
+        raise ArtifactError(f"{folder}: no kernel sources in {KERNELS}/, and no GPU here")
+    sources = {path.stem: path.read_text() for path in found}
+    return emulator_library(sources, cache=default_cache(os.environ), threads=threads)
+
+
+@dataclass(frozen=True)
+class CudaRuntime:
+    """A runtime over an opened library; `layers` are the names whose values can be compared."""
+
+    library: CudaLibrary
+    layers: frozenset[str]
+
+    @property
+    def device(self) -> str:
+        """Where it runs: the GPU's name, or the emulator's."""
+        return self.library.device
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs as reals."""
+        return self._run(inputs, raw=False)
+
+    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs before their dequantize."""
+        return self._run(inputs, raw=True)
+
+    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
+        """The integers that launches wrote to memory, in their order."""
+        for name, value in self.library.trace(self._ordered(inputs)):
+            if name in self.layers:
+                yield name, value
+
+    def _run(self, inputs: Arrays, *, raw: bool) -> dict[str, Array]:
+        values = self.library.run(self._ordered(inputs), raw_outputs=raw)
+        names = (t.name for t in self.library.outputs(raw=raw))
+        return dict(zip(names, values, strict=True))
+
+    def _ordered(self, inputs: Arrays) -> list[Array]:
+        return [inputs[t.name] for t in self.library.inputs(raw=False)]
+
+
+def int8(chip: Chip) -> CudaTarget:
+    """8-bit weights and activations."""
+    return CudaTarget(f"{chip.name}-int8", f"{_title(chip)}: 8-bit tensor cores", chip)
+
+
+def int4(chip: Chip) -> CudaTarget:
+    """4-bit weights and activations, the first and the last layer in 8 bits."""
+    return CudaTarget(
+        name=f"{chip.name}-int4",
+        summary=f"{_title(chip)}: 4-bit tensor cores",
+        chip=chip,
+        recipe=Recipe(widths=WidthRule(W4A4)),
+        emulates=int4_emulation(chip),
+    )
+
+
+def _title(chip: Chip) -> str:
+    return f"NVIDIA {chip.name.upper()} ({chip.arch})"
+
+
+T4_INT4, T4_INT8 = int4(T4), int8(T4)
+A100_INT4, A100_INT8 = int4(A100), int8(A100)
+A10_INT4, A10_INT8 = int4(A10), int8(A10)
+ORIN_INT4, ORIN_INT8 = int4(ORIN), int8(ORIN)
+L4_INT4, L4_INT8 = int4(L4), int8(L4)
+H100_INT4, H100_INT8 = int4(H100), int8(H100)
