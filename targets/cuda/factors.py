@@ -16,6 +16,7 @@ class Factors:
     `clock`: sustained share of the boost clock. `tensor`, `l2`, `dram`, `issue`: shares of tensor
     instructions, second-level and memory bandwidth and instruction slots in steady work.
     `plain`: share of the instructions beside the main loop that the integer units carry out.
+    `interference`: how much of the second-busiest resource's time adds to the busiest's.
     `latency`: cycles from a load to its use, caches loaded. `stall`: cycles of a step in which a
     warp multiplies nothing. `launch`: microseconds from the end of
     one kernel to the start of the next in a CUDA graph. `reasons` has one entry for each.
@@ -27,6 +28,7 @@ class Factors:
     dram: float
     issue: float
     plain: float
+    interference: float
     latency: float
     stall: float
     launch: float
@@ -45,6 +47,7 @@ _COMMON = {
     "issue": "unproven: a few warps a scheduler hide most, not all, of each other's latencies",
     "plain": "counted in the machine code of finished kernels: 40-50 % are integer operations "
     "other than multiplication, which has units of its own; rounded up for wide products",
+    "interference": "unproven: resources that are both busy most of the time delay each other",
     "latency": "unproven under load; idle, Jia et al. measured 188 cycles for a hit in T4's second "
     "level cache (arXiv 1903.07486)",
     "stall": "unproven: an ldmatrix of some 30 cycles, storing what arrived, a barrier",
@@ -53,7 +56,7 @@ _COMMON = {
 }
 
 _T4 = Factors(
-    clock=0.84, tensor=0.90, l2=0.80, dram=0.69, issue=0.70, plain=0.60,
+    clock=0.84, tensor=0.90, l2=0.80, dram=0.69, issue=0.70, plain=0.60, interference=0.20,
     latency=450.0, stall=100.0, launch=1.5,
     reasons=MappingProxyType({
         **_COMMON,
@@ -66,7 +69,7 @@ _T4 = Factors(
 )  # fmt: skip
 
 _OTHERS = Factors(
-    clock=0.90, tensor=0.90, l2=0.80, dram=0.85, issue=0.70, plain=0.60,
+    clock=0.90, tensor=0.90, l2=0.80, dram=0.85, issue=0.70, plain=0.60, interference=0.20,
     latency=500.0, stall=100.0, launch=1.5,
     reasons=MappingProxyType({
         **_COMMON,

@@ -20,10 +20,10 @@ class Time:
         """One after the other."""
         return Time(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Time)))
 
-    @property
-    def slowest(self) -> float:
-        """If all overlap."""
-        return max(self.tensor, self.shared, self.issue, self.l2, self.dram)
+    def together(self, interference: float) -> float:
+        """If all overlap: the slowest, and a share of the next, which gets in its way."""
+        *_, second, slowest = sorted(float(getattr(self, f.name)) for f in fields(self))
+        return slowest + interference * second
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ _SCHEDULERS = 4
 _SHARED_BYTES_PER_CLOCK = 128
 _PORT_BYTES_PER_CLOCK = 64  # from the second-level cache into one multiprocessor
 _PANEL_BYTES = 1 << 20  # of weights, as qc_tile.cuh cuts them
+_SETUP_INSTRUCTIONS = 200  # of a warp before its first product, counted in the machine code
 _LOOP_INSTRUCTIONS = 12  # of a warp and step: counting, barrier, changing stages
 _UNPACK_INSTRUCTIONS = 2  # for one register of 8-bit operands from packed 4-bit weights
 
@@ -111,7 +112,7 @@ def predict_map(
     fill = on.factors.latency / on.cycles
     launch = on.factors.launch / 1e3
     return Prediction(
-        milliseconds=time.slowest + fill + launch,
+        milliseconds=time.together(on.factors.interference) + fill + launch,
         time=time, latency=fill, launch=launch, tail=0.0, blocks=warps, resident=0, rounds=1,
     )  # fmt: skip
 
@@ -128,8 +129,9 @@ def _contract(on: Machine, work: Work, tile: Tile, splits: int) -> Prediction:
     wait = on.factors.latency / on.cycles
     path = rounds * steps * _step_alone(on, work, tile)
     hidden = (1 - 1 / held) * (1 - 1 / rounds)
-    serial = max(products.slowest, path) + finish.slowest
-    overlapped = max((products + finish).slowest, path)
+    mixed = on.factors.interference
+    serial = max(products.together(mixed), path) + finish.together(mixed)
+    overlapped = max((products + finish).together(mixed), path)
     fill = wait * (1 + (rounds - 1) / held)
     launch = on.factors.launch / 1e3
     busy = overlapped + (1 - hidden) * (serial - overlapped)
@@ -168,7 +170,10 @@ def _products(on: Machine, work: Work, tile: Tile, *, steps: int, blocks: int, s
     return Time(
         tensor=count * macs / on.macs_per_cycle(work.bits) / on.cycles,
         shared=count * (operands + step) / _SHARED_BYTES_PER_CLOCK / on.cycles,
-        issue=on.issue(count * _step_instructions(on.chip, work, tile)),
+        issue=on.issue(
+            share * tile.warps * _SETUP_INSTRUCTIONS
+            + count * _step_instructions(on.chip, work, tile)
+        ),
         l2=max(blocks * steps * step / on.l2, count * step / _PORT_BYTES_PER_CLOCK / on.cycles),
         dram=read / on.dram,
     )
