@@ -11,18 +11,28 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from qcompile.gpu import gpu
+
 PACKAGES = {
     "numpy": "everything",
     "onnx": "reading and writing ONNX files",
     "onnxruntime": "onnx-* targets, operators the compiler does not know, bench",
     "torch": "reading .pt2 archives and package.module:callable",
     "apache-tvm": "targets x86-int8 and arm64-int8",
+    "nvidia-cuda-nvrtc-cu12": "kernels of GPU targets, compiled without a GPU",
     "scipy": "choosing bits under a budget",
     "jinja2": "the HTML report",
     "rich": "tables and progress",
     "threadpoolctl": "results that do not depend on the number of threads",
 }
-COMPILERS = ("cc", "gcc", "clang")
+OPTIONAL = {
+    "ziglang": "a C and C++ compiler where the system has none",
+    "nvidia-cuda-nvdisasm": "the machine code of GPU kernels, to count its instructions",
+    "nvidia-nvjitlink-cu12": "a check that a T4's PTX assembles for newer GPUs",
+}
+C_COMPILERS = ("cc", "gcc", "clang")
+CPP_COMPILERS = ("g++", "c++", "clang++")
+ARM_COMPILERS = ("aarch64-linux-gnu-gcc",)
 FEATURES = {
     "avx2": "8-bit kernels",
     "avx512f": "wider 8-bit kernels",
@@ -42,10 +52,15 @@ def doctor() -> dict[str, Any]:
     """The machine, the pieces with what each is for, and remarks on what to do."""
     features = cpu_features()
     pieces = [
-        *({"name": n, "found": _version(n), "gives": what} for n, what in PACKAGES.items()),
-        {"name": "C compiler", "found": compiler(), "gives": "targets x86-int8 and arm64-int8"},
-        {"name": "CUDA compiler", "found": shutil.which("nvcc") or "", "gives": "GPU targets "
-         "(not built yet)"},
+        *(_piece(n, _version(n), what) for n, what in PACKAGES.items()),
+        *(_piece(n, _version(n), f"{what} (optional)") for n, what in OPTIONAL.items()),
+        _piece("C compiler", compiler(C_COMPILERS), "targets x86-int8 and arm64-int8, the library "
+               "of GPU artifacts"),
+        _piece("C++ compiler", compiler(CPP_COMPILERS), "running and verifying GPU artifacts "
+               "without a GPU"),
+        _piece("ARM C compiler", compiler(ARM_COMPILERS), "targets arm64-int8 and orin, built on "
+               "another processor (optional)"),
+        _piece("GPU driver", gpu(), "running GPU artifacts on the GPU (optional)"),
     ]  # fmt: skip
     return {
         "machine": {
@@ -61,6 +76,10 @@ def doctor() -> dict[str, Any]:
         "pieces": pieces,
         "remarks": _remarks(pieces, features),
     }
+
+
+def _piece(name: str, found: str, gives: str) -> dict[str, str]:
+    return {"name": name, "found": found, "gives": gives}
 
 
 def cpu_features() -> frozenset[str]:
@@ -79,9 +98,9 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def compiler() -> str:
-    """The first line that the C compiler says of itself, or nothing."""
-    for name in COMPILERS:
+def compiler(names: tuple[str, ...]) -> str:
+    """The first line that the first of these compilers says of itself, or nothing."""
+    for name in names:
         path = shutil.which(name)
         if path is None:
             continue
@@ -94,8 +113,14 @@ def compiler() -> str:
 def _remarks(pieces: list[dict[str, str]], features: frozenset[str]) -> list[str]:
     packages = [p["name"] for p in pieces if not p["found"] and p["name"] in PACKAGES]
     found = [f"pip install {' '.join(packages)} for what is missing"] if packages else []
-    if not compiler():
+    absent = {p["name"] for p in pieces if not p["found"]}
+    if {"C compiler", "ziglang"} <= absent:
         found.append("install gcc or clang to build kernels (apt-get install gcc)")
+    if {"C++ compiler", "ziglang"} <= absent:
+        found.append(
+            "install g++ to run GPU artifacts without a GPU (apt-get install g++, or pip install "
+            "ziglang)"
+        )
     if platform.machine() == "x86_64" and not {"avx512_vnni", "avx_vnni"} & features:
         found.append("this processor has no VNNI: 8-bit kernels run, but with less speed-up")
     return found or ["nothing is missing for the targets of today"]
