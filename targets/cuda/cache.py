@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from qcompile.errors import UsageError
 LIMIT = 1 << 30  # bytes; an entry is some tens of kilobytes
 _DIGEST = hashlib.sha256().digest_size
 _FRESH = ".new-"  # how the names of entries that are still being written begin
+_OURS = re.compile(rf"[0-9a-f]{{62}}|{re.escape(_FRESH)}.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Cache:
             ) from error
 
     def trim(self) -> None:
-        """Removes what was not used for longest until the rest is under the limit."""
+        """Removes what was not used for longest until the rest is under the limit.
+
+        Files of other names are not the cache's and stay, whatever folder it was given.
+        """
         entries = sorted(self._entries(), reverse=True)
         kept = 0
         for _, size, path in entries:
@@ -67,7 +72,9 @@ class Cache:
 
     def _entries(self) -> list[tuple[int, int, Path]]:
         found: list[tuple[int, int, Path]] = []
-        for path in self.folder.glob("??/*"):
+        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+            if not _OURS.fullmatch(path.name):
+                continue
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process removed it

@@ -62,6 +62,24 @@ def test_trim_drops_what_was_not_used_for_longest(cache):
     assert [small.get(key(name)) is None for name in "abc"] == [False, True, False]
 
 
+def test_trim_leaves_files_of_others_alone(cache):
+    cache.put(key("a"), bytes(100))
+    other = cache.folder / "ab" / "thesis.txt"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("years of work")
+    Cache(cache.folder, limit=0).trim()
+    assert cache.get(key("a")) is None
+    assert other.read_text() == "years of work"
+
+
+def test_trim_takes_what_a_killed_process_left_half_written(cache):
+    cache.put(key("a"), b"value")
+    left = cache.folder / key("a")[:2] / ".new-left"
+    left.write_bytes(b"half")
+    Cache(cache.folder, limit=0).trim()
+    assert not left.exists()
+
+
 def test_a_get_counts_as_use(cache):
     cache.put(key("a"), b"value")
     os.utime(entry(cache, key("a")), ns=(1, 1))
