@@ -75,13 +75,13 @@ class CudaLibrary:
     def _declare(self) -> None:
         lib = self._lib
         for name in ("name", "target", "device", "image", "last_error"):
-            function = lib[f"qc_{name}"]
+            function = getattr(lib, f"qc_{name}")
             function.restype, function.argtypes = c.c_char_p, (c.c_void_p,)
         for name in ("step_name", "step_kernel"):
-            function = lib[f"qc_{name}"]
+            function = getattr(lib, f"qc_{name}")
             function.restype, function.argtypes = c.c_char_p, (c.c_void_p, c.c_int32)
         for name in ("arena_bytes", "weights_bytes"):
-            function = lib[f"qc_{name}"]
+            function = getattr(lib, f"qc_{name}")
             function.restype, function.argtypes = c.c_size_t, (c.c_void_p,)
 
     def _check(self, status: int) -> None:

@@ -157,7 +157,7 @@ static qc_status open_driver(qc_model *model) {
     memset(&model->driver, 0, sizeof model->driver);
     return fail(model, QC_NO_DRIVER, "%s has no function %s: it is no driver, or one older than CUDA 12", path, missing);
   }
-  model->emulated = dlsym(library, "qcEmulator") != NULL;
+  model->emulated = dlsym(library, "qcemu_launch") != NULL;
   /* The library stays open: a driver keeps threads and handlers that do not outlive its code. */
   return QC_OK;
 }
