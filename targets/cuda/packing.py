@@ -27,7 +27,8 @@ def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Byte
     """
     rows, depth = weights.shape
     limit = 1 << (weight_bits - 1)
-    assert -limit <= weights.min(initial=0) and weights.max(initial=0) < limit, "weights fit"
+    assert weights.min(initial=0) >= -limit, f"weights of {weight_bits} bits"
+    assert weights.max(initial=0) < limit, f"weights of {weight_bits} bits"
     step = STEP_BYTES * 8 // bits
     room = ((0, -rows % bn), (0, -depth % step))
     padded = np.pad(weights, room).astype(np.int8)
