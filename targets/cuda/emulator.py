@@ -1,11 +1,10 @@
-"""Kernel sources → a shared library that runs them on the CPU, and stands in for the CUDA driver."""
+"""Kernel sources → a library that runs them on the CPU and stands in for the CUDA driver."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -24,19 +23,23 @@ import numpy as np
 from qcompile.errors import QcompileError, ToolchainError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Command = tuple[str, ...]
 
+COMPILERS = ("g++", "c++", "clang++")
 COMPILE = ("-std=c++17", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-pthread")
 KERNEL = (
     "-DQC_EMU", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-fno-math-errno", "-w",
     "-include", "qc_emulator.hpp",
 )  # fmt: skip
-LINK = ("-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-Wl,-z,noexecstack")
-BASELINE = {"x86_64": ("-msse4.1",), "AMD64": ("-msse4.1",)}
-COMPILERS = ("g++", "c++", "clang++")
+LINK = (
+    "-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+    "-Wl,--version-script=exports",
+)  # fmt: skip
+EXPORTS = "{ global: cu*; qcemu_*; local: *; };\n"
 
 
 class EmulationError(QcompileError):
-    """A kernel that deadlocked, diverged or touched memory it must not touch."""
+    """A kernel that deadlocked, diverged or touched memory that is not its own."""
 
 
 def emulator_library(
@@ -44,30 +47,44 @@ def emulator_library(
     *,
     cache: Path,
     threads: int = 2,
-    flags: tuple[str, ...] = (),
+    flags: Command = (),
     includes: Mapping[str, str] | None = None,
+    compiler: Command | None = None,
 ) -> Path:
     """The library with these kernels, kernel name → CUDA text; built once for each content.
 
-    `includes` are further headers, name → text. A text registers its kernels with `QC_KERNEL(name)`;
-    one that does not is registered by its name.
+    `includes` are further headers, name → text. A text registers its kernels by `QC_KERNEL(name)`
+    lines; for one without any, the name it is filed under is registered. The library exports the
+    driver's entry points (`cuInit` …) and the emulator's settings (`qcemu_…`).
     """
-    compiler = _compiler()
+    command = compiler or found_compiler()
     own = _texts("emulator", ".hpp")
-    all_headers = {**own, **_texts("device", ".cuh"), **(includes or {})}
-    runtime = [_Unit(name, text, (), own) for name, text in _texts("emulator", ".cpp").items()]
-    kernels = [
-        _Unit(f"{name}.kernel.cpp", _wrapped(name, text), KERNEL, all_headers)
-        for name, text in sorted(sources.items())
-    ]
+    headers = {**own, **_texts("device", ".cuh"), **(includes or {})}
+    units = [_Unit(name, text, (), own) for name, text in _texts("emulator", ".cpp").items()]
+    for name, text in sorted(sources.items()):
+        units.append(_Unit(f"{name}.kernel.cpp", _wrapped(name, text), KERNEL, headers))
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
-        for name, text in all_headers.items():
+        for name, text in (headers | {"exports": EXPORTS}).items():
             (Path(work) / name).write_text(text)
-        build = partial(_object, compiler=compiler, flags=flags, work=Path(work))
+        build = partial(_object, compiler=command, flags=flags, work=Path(work))
         with ThreadPoolExecutor(threads) as workers:
-            objects = list(workers.map(build, [*runtime, *kernels]))
-        return _linked(objects, compiler=compiler, flags=flags, cache=cache)
+            objects = list(workers.map(build, units))
+        return _linked(objects, compiler=command, flags=flags, work=Path(work))
+
+
+def found_compiler() -> Command:
+    """The command of a C++ compiler on this machine."""
+    for name in COMPILERS:
+        path = shutil.which(name)
+        if path is not None:
+            return (path,)
+    if find_spec("ziglang") is not None:
+        return (sys.executable, "-m", "ziglang", "c++")
+    raise ToolchainError(
+        f"the emulator needs a C++ compiler, and none of {', '.join(COMPILERS)} is on the path: "
+        "install g++, or the Python package ziglang"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,73 +93,64 @@ class _Unit:
 
     name: str
     text: str
-    options: tuple[str, ...]
+    options: Command
     headers: Mapping[str, str]
 
 
 def _texts(folder: str, suffix: str) -> dict[str, str]:
     entries = files("qcompile.targets.cuda").joinpath(folder).iterdir()
-    return {e.name: e.read_text() for e in sorted(entries, key=str) if e.name.endswith(suffix)}
+    found = {entry.name: entry.read_text() for entry in entries if entry.name.endswith(suffix)}
+    return dict(sorted(found.items()))
 
 
 def _wrapped(name: str, text: str) -> str:
-    """In a nameless namespace, since files repeat the names of helpers with other bodies."""
+    """In a nameless namespace: files give the same name to helpers with different bodies."""
     registration = "" if "QC_KERNEL(" in text else f"QC_KERNEL({name})\n"
     return f'namespace {{\n#line 1 "{name}.cu"\n{text}\n{registration}}}\n'
 
 
-def _compiler() -> tuple[str, ...]:
-    """The command of a C++ compiler."""
-    for name in COMPILERS:
-        path = shutil.which(name)
-        if path is not None:
-            return (path,)
-    if find_spec("ziglang") is not None:
-        return (sys.executable, "-m", "ziglang", "c++")
-    raise ToolchainError(
-        f"the emulator needs a C++ compiler, none of {', '.join(COMPILERS)} is on the path; "
-        "install g++ or the Python package ziglang"
-    )
-
-
-def _object(unit: _Unit, *, compiler: tuple[str, ...], flags: tuple[str, ...], work: Path) -> Path:
-    options = (*COMPILE, *BASELINE.get(platform.machine(), ()), *unit.options, *flags)
+def _object(unit: _Unit, *, compiler: Command, flags: Command, work: Path) -> Path:
+    """The unit's object file in the cache; written whole or not at all."""
+    machine, version = _identity(compiler)
+    baseline = ("-msse4.1",) if machine.startswith("x86_64") else ()  # rounds without a call
+    options = (*COMPILE, *baseline, *unit.options, *flags)
     headers = (part for entry in unit.headers.items() for part in entry)
-    content = (*_version(compiler), *options, *headers, unit.name, unit.text)
-    digest = hashlib.sha256("\0".join(content).encode()).hexdigest()
-    result = work.parent / f"{digest[:32]}.o"
+    result = work.parent / f"{_digest(machine, version, *options, *headers, unit.text)}.o"
     if result.exists():
         return result
     (work / unit.name).write_text(unit.text)
     made = work / f"{unit.name}.o"
-    _run((*compiler, *options, "-I.", "-c", unit.name, "-o", made.name), cwd=work)
+    _run((*compiler, *options, "-I.", "-c", unit.name, "-o", made.name), folder=work)
+    os.replace(made, result)
+    return result
+
+
+def _linked(objects: Sequence[Path], *, compiler: Command, flags: Command, work: Path) -> Path:
+    names = [path.stem for path in objects]
+    result = work.parent / f"emulator-{_digest(*names, *LINK, EXPORTS, *flags)}.so"
+    if result.exists():
+        return result
+    made = work / result.name
+    inputs = [f"../{path.name}" for path in objects]
+    _run((*compiler, *flags, *inputs, *LINK, "-o", made.name), folder=work)
     os.replace(made, result)
     return result
 
 
 @lru_cache
-def _version(compiler: tuple[str, ...]) -> tuple[str, ...]:
-    done = _run((*compiler, "--version"), cwd=Path.cwd())
-    return (*compiler, done.splitlines()[0], platform.machine())
+def _identity(compiler: Command) -> tuple[str, str]:
+    """The machine it compiles for, and its version."""
+    machine = _run((*compiler, "-dumpmachine"), folder=Path.cwd())
+    version = _run((*compiler, "--version"), folder=Path.cwd())
+    return machine.strip(), version.splitlines()[0]
 
 
-def _linked(
-    objects: Sequence[Path], *, compiler: tuple[str, ...], flags: tuple[str, ...], cache: Path
-) -> Path:
-    names = [path.name for path in objects]
-    digest = hashlib.sha256("\0".join((*names, *LINK)).encode()).hexdigest()
-    result = cache / f"emulator-{digest[:32]}.so"
-    if result.exists():
-        return result
-    with tempfile.TemporaryDirectory(dir=cache) as work:
-        made = Path(work) / result.name
-        _run((*compiler, *flags, *names, *LINK, "-o", str(made.resolve())), cwd=cache)
-        os.replace(made, result)
-    return result
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _run(command: Sequence[str], *, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def _run(command: Sequence[str], *, folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ToolchainError(f"{' '.join(command)} failed:\n{done.stderr or done.stdout}")
     return done.stdout
@@ -150,7 +158,7 @@ def _run(command: Sequence[str], *, cwd: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a launch did, in instructions of a warp; conflicts are extra trips to a bank."""
+    """What a launch did: instructions of warps; a conflict is one more trip to a bank."""
 
     switches: int
     matrices: int
@@ -181,10 +189,10 @@ class Emulator:
         seed: int = 1,
         threads: int = 2,
     ) -> Stats:
-        """Arrays are passed by pointer to guarded copies and written back; scalars by value.
+        """Arrays go by pointer, in guarded copies that are written back; numpy scalars by value.
 
-        Orders: 0 ascending threads, 1 descending, 2 random with asynchronous copies landing at once,
-        3 random with copies landing only when waited for (as in 0 and 1).
+        Orders: 0 ascending threads, 1 descending, 2 random with asynchronous copies that land at
+        once, 3 random with copies that land only when waited for (as they do in 0 and 1).
         """
         library = self._library
         library.qcemu_set_order(order)
@@ -193,12 +201,11 @@ class Emulator:
         library.qcemu_reset_stats()
         message = ctypes.create_string_buffer(1000)
         places = [self._placed(array) for array in arrays]
-        pointers = (ctypes.c_void_p * max(1, len(places)))(
-            *(ctypes.addressof(value) for value in places)
-        )
+        addresses = [ctypes.addressof(place) for place in places]
         failed = library.qcemu_launch(
-            name.encode(), _triple(grid), _triple(block), shared, pointers, message, len(message)
-        )
+            name.encode(), _triple(grid), _triple(block), shared,
+            (ctypes.c_void_p * max(1, len(places)))(*addresses), message, len(message),
+        )  # fmt: skip
         for array, place in zip(arrays, places, strict=True):
             self._return(array, place)
         if failed:
@@ -206,10 +213,10 @@ class Emulator:
         return self._stats()
 
     def _placed(self, array: Array | np.generic) -> Any:
-        if isinstance(array, np.generic):
-            return (ctypes.c_char * array.nbytes).from_buffer_copy(array.tobytes())
-        pointer = ctypes.c_void_p(self._library.qcemu_allocate(ctypes.c_size_t(array.nbytes)))
         contents = array.tobytes()
+        if isinstance(array, np.generic):
+            return (ctypes.c_char * len(contents)).from_buffer_copy(contents)
+        pointer = ctypes.c_void_p(self._library.qcemu_allocate(ctypes.c_size_t(len(contents))))
         ctypes.memmove(pointer, contents, len(contents))
         return pointer
 
