@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from qcompile.errors import ArtifactError, UsageError
 from qcompile.targets.cuda.devices import Chip
@@ -77,12 +77,28 @@ def _table(content: Any) -> MeasuredTable:
     twice = [key for key, count in counts.items() if count > 1]
     if twice:
         raise ValueError(f"measured twice: {twice}")
-    facts = {f.name: content[f.name] for f in fields(MeasuredTable) if f.name != "rows"}
-    return MeasuredTable(**facts, rows=rows)
+    return MeasuredTable(**_facts(MeasuredTable, content), rows=rows)
 
 
 def _row(content: Any) -> Row:
-    row = Row(**cast("dict[str, Any]", content))
+    row = Row(**_facts(Row, content))
     if not row.milliseconds > 0:
         raise ValueError(f"{row.work} {row.tile}: {row.milliseconds} milliseconds")
     return row
+
+
+def _facts(kind: type[MeasuredTable | Row], content: Any) -> dict[str, Any]:
+    """The fields that are words or numbers, each of its type."""
+    facts: dict[str, Any] = {}
+    for name, wanted in ((f.name, _KINDS[str(f.type)]) for f in fields(kind) if f.name != "rows"):
+        facts[name] = content[name]
+        if not isinstance(facts[name], wanted):
+            raise TypeError(f"{name} is {facts[name]!r}")
+    return facts
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+}

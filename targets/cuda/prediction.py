@@ -28,7 +28,8 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """`milliseconds` in all; `time` of each resource; `latency` of one chain of waiting loads.
+    """`milliseconds` in all; `time` of each resource; `latency` of waiting for loads
+    and barriers where no other block fills the gap.
 
     `launch` is the gap between kernels, `tail` what is lost because the last blocks do not fill
     the chip. The parts overlap: they do not sum up. Of two kernels in a row, `blocks`, `resident`

@@ -19,6 +19,7 @@ from qcompile.targets.cuda.tiles import STEP_BYTES, WARP, Tile, resident
 from qcompile.targets.cuda.work import Work
 
 _SCHEDULERS = 4
+_EMULATION = 6  # times the instructions of one 4-bit product, counted in sm_90 code
 _SHARED_BYTES_PER_CLOCK = 128
 _PORT_BYTES_PER_CLOCK = 64  # from the second-level cache into one multiprocessor
 _PANEL_BYTES = 1 << 20  # of weights, as qc_tile.cuh cuts them
@@ -56,13 +57,9 @@ class Machine:
         return self.chip.l2_bytes // 2
 
     def macs_per_cycle(self, bits: int) -> float:
-        """Of one multiprocessor; `TargetError` where it has no such tensor cores."""
-        peak = self.chip.int4_macs if bits == 4 else self.chip.int8_macs
-        if peak == 0:
-            raise TargetError(
-                f"{self.chip.name} has no {bits}-bit tensor cores: a predicted time would mean "
-                "nothing; multiply 8-bit integers there"
-            )
+        """Of one multiprocessor; 4-bit ones that the hardware lacks are unpacked to 8 bits."""
+        emulated = self.chip.int8_macs / _EMULATION
+        peak = self.chip.int8_macs if bits == 8 else self.chip.int4_macs or emulated
         return peak * self.chip.mma_sync_percent / 100 * self.factors.tensor
 
     def issue(self, instructions: float) -> float:
@@ -127,7 +124,10 @@ def _contract(on: Machine, work: Work, tile: Tile, splits: int) -> Prediction:
     products = _products(on, work, tile, steps=steps, blocks=blocks, share=share)
     finish = _finish(on, work, tile, share=share, splits=splits)
     wait = on.factors.latency / on.cycles
-    path = rounds * steps * _step_alone(on, work, tile)
+    stand = rounds * steps * _standstill(on, work, tile)
+    path = (
+        stand + rounds * steps * _step_macs(work, tile) / on.macs_per_cycle(work.bits) / on.cycles
+    )
     hidden = (1 - 1 / held) * (1 - 1 / rounds)
     mixed = on.factors.interference
     serial = max(products.together(mixed), path) + finish.together(mixed)
@@ -138,7 +138,7 @@ def _contract(on: Machine, work: Work, tile: Tile, splits: int) -> Prediction:
     return Prediction(
         milliseconds=busy + fill + launch,
         time=products + finish,
-        latency=path + fill,
+        latency=stand + fill,
         launch=launch,
         tail=busy * (1 - blocks / (share * chip.sms)),
         blocks=blocks,
@@ -147,28 +147,31 @@ def _contract(on: Machine, work: Work, tile: Tile, splits: int) -> Prediction:
     )
 
 
-def _step_alone(on: Machine, work: Work, tile: Tile) -> float:
-    """Milliseconds of one step of a block that has the multiprocessor to itself.
+def _step_macs(work: Work, tile: Tile) -> int:
+    return tile.bm * tile.bn * STEP_BYTES * 8 // work.bits
+
+
+def _standstill(on: Machine, work: Work, tile: Tile) -> float:
+    """Milliseconds of a step in which a block that has the multiprocessor to itself idles it.
 
     Its copies arrive after `latency`, shared by the steps under way. Its products keep as many
     schedulers busy as it has warps, and stand still while operands are read and at the barrier.
     """
-    macs = tile.bm * tile.bn * STEP_BYTES * 8 // work.bits
-    rate = on.macs_per_cycle(work.bits) * min(1.0, tile.warps / _SCHEDULERS)
+    full = _step_macs(work, tile) / on.macs_per_cycle(work.bits)
+    alone = full / min(1.0, tile.warps / _SCHEDULERS) + on.factors.stall
     arrival = on.factors.latency / (tile.stages - 1)
-    return max(arrival, macs / rate + on.factors.stall) / on.cycles
+    return (max(arrival, alone) - full) / on.cycles
 
 
 def _products(on: Machine, work: Work, tile: Tile, *, steps: int, blocks: int, share: int) -> Time:
     """Of the main loops: `share` blocks on one multiprocessor, `blocks` on the chip."""
     step = tile.step_bytes(bits=work.bits, weight_bits=work.weight_bits)
     operands = tile.warps * (tile.wm + tile.wn) * STEP_BYTES
-    macs = tile.bm * tile.bn * STEP_BYTES * 8 // work.bits
     count = share * steps
     panels = -(-work.weight_bytes // _PANEL_BYTES)
     read = _from_memory(on, work.input_bytes) * panels + work.weight_bytes
     return Time(
-        tensor=count * macs / on.macs_per_cycle(work.bits) / on.cycles,
+        tensor=count * _step_macs(work, tile) / on.macs_per_cycle(work.bits) / on.cycles,
         shared=count * (operands + step) / _SHARED_BYTES_PER_CLOCK / on.cycles,
         issue=on.issue(
             share * tile.warps * _SETUP_INSTRUCTIONS
