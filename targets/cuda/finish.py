@@ -1,0 +1,94 @@
+"""What becomes of a contraction's sums: the `finish` method of its Problem.
+
+A contraction's struct consists of constants and addresses of its own and of what is made here:
+
+    struct Problem {
+        ...                                     // constants, row, column: by the contraction
+        {members}                               // const T* v2; ... T* out;
+        {method}                                // void finish(int m, int n, int split, sums) const
+    };
+
+and its kernel, whose parameters are `parameters(nest)`, makes one as `Problem{{arguments}}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qcompile.targets.cuda.addresses import Places
+from qcompile.targets.cuda.formats import TYPES
+from qcompile.targets.cuda.nest_kernel import decomposed
+from qcompile.targets.cuda.printer import Array, Block, known, loads, lookups, results
+from qcompile.targets.loops import expr as e
+from qcompile.targets.loops.nest import Nest, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Declarations of the pointers that are used, the method, and what the kernel fills in."""
+
+    members: str
+    method: str
+    arguments: str
+
+
+def finish_source(nest: Nest, *, parts: int = 0, arrays: Sequence[Array] = ()) -> Finish:
+    """`finish` for a nest whose accumulator is the given sum plus `init`.
+
+    `m` counts the places of all output loops but the last, `n` the channels along that, a multiple
+    of the nest's lanes. Part number `split` of the sum is written `parts` elements behind the one
+    before. Channels beyond the last are written where rows are padded, not where `nest.exact`.
+    """
+    names = [f"v{i}" for i in _used(nest)]
+    outs = (nest.out, *(a.out for a in nest.also))
+    members = [f"const {TYPES[nest.views[i].elem]}* __restrict__ v{i};" for i in _used(nest)]
+    members += [f"{TYPES[o.elem]}* __restrict__ out{i or ''};" for i, o in enumerate(outs)]
+    names += [f"out{i or ''}" for i in range(len(outs))]
+    method = "\n".join(
+        (
+            f"void finish(int m, int n, int split, const int (&sums)[{nest.lanes}]) const {{",
+            *_body(nest, parts, known(nest, arrays)),
+            "}",
+        )
+    )
+    return Finish("\n".join(members), method, ", ".join(names))
+
+
+def _body(nest: Nest, parts: int, arrays: Sequence[Array]) -> list[str]:
+    places = tuple(f"i{loop}" if d > 1 else "0" for loop, d in enumerate(nest.outer[:-1]))
+    if sum(p != "0" for p in places) == 1:
+        places = tuple("m" if p != "0" else p for p in places)
+    outer = (*places, f"n / {nest.lanes}" if nest.blocks > 1 else "0")
+    inner = ("0",) * len(nest.inner)
+    first = "n" if nest.blocks > 1 else "0"
+    block = Block(nest, Places(outer, inner, first), arrays)
+    if "m" not in places:
+        for line in decomposed("m", places, nest.outer[:-1]):
+            block.line(line)
+    if block.counts:
+        block.line(f"const int count = {nest.outer[-1]}{' - n' if nest.blocks > 1 else ''};")
+    init = nest.init or e.imm(0)
+    block.read(init, nest.finish, *(a.result for a in nest.also))
+    block.acc = _started(block, init)
+    block.write(results(nest, arrays, more=f"split * {parts}" if parts else ""))
+    return block.lines
+
+
+def _started(block: Block, init: e.Expr) -> str:
+    """The accumulator: the sum plus what it starts from."""
+    if isinstance(init, e.Imm) and init.value == 0:
+        return "sums[i]"
+    lane = block.lane(init)
+    start = lane.value(init)
+    assert not lane.lines
+    return f"(sums[i] + {start})"
+
+
+def _used(nest: Nest) -> list[int]:
+    """The views that are read once the sum is known, and the tables they are looked up by."""
+    every = (nest.init, nest.finish, *(a.result for a in nest.also))
+    used = {*loads(*every), *lookups(*every)}
+    steps = (s for i in used for s in (*nest.views[i].steps, nest.views[i].lane))
+    tables = {s.view for s in steps if isinstance(s, Table)}
+    return sorted(used | tables)
