@@ -63,6 +63,20 @@ def check_resources(kernel: Kernel, limit: Limit) -> None:
         )
 
 
+def check_counts(name: str, found: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    """`ToolchainError` with every instruction of which the kernel has more or fewer than wanted.
+
+    `found` is of `ptx_counts` or of `disassembly.sass_counts`: {"IMMA": 128, "LDL": 0, "STL": 0}.
+    """
+    faults = [
+        f"{found.get(instruction, 0)} {instruction} where {count} are wanted"
+        for instruction, count in wanted.items()
+        if found.get(instruction, 0) != count
+    ]
+    if faults:
+        raise ToolchainError(f"kernel {name} is not as designed: {', '.join(faults)}")
+
+
 def ptx_counts(ptx: bytes) -> Mapping[str, int]:
     """How often each instruction of `COUNTED` stands in the PTX, with any modifiers."""
     found = Counter(_STATEMENT.findall(ptx.decode()))

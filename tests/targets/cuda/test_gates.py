@@ -7,7 +7,7 @@ import pytest
 from qcompile.errors import ToolchainError
 from qcompile.targets.cuda.build import compile_kernels
 from qcompile.targets.cuda.devices import A10, A100, H100, KIB, T4
-from qcompile.targets.cuda.gates import Limit, check_resources, limit, ptx_counts
+from qcompile.targets.cuda.gates import Limit, check_counts, check_resources, limit, ptx_counts
 from qcompile.targets.cuda.instructions import CP_ASYNC, DP4A, INT4, INT4_WIDE, LDMATRIX
 from tests.targets.cuda.snippets import kernel, one_instruction
 
@@ -106,3 +106,12 @@ def test_ptx_counts_see_predicates_and_not_longer_names():
     text = b"\t@%p1 bar.sync \t0;\n\t@!%p2 mma.sync.aligned.m8n8k16 x;\n\tmma.synchronous y;\n"
     found = ptx_counts(text + b"\tst.local.u32 [a], b;\n\tst.locally c;\n")
     assert (found["bar.sync"], found["mma.sync"], found["st.local"]) == (1, 1, 1)
+
+
+def test_counts_as_designed_pass():
+    check_counts("one", {"IMMA": 128, "MOV": 3}, {"IMMA": 128, "LDL": 0})
+
+
+def test_every_count_that_differs_is_named():
+    with pytest.raises(ToolchainError, match=r"kernel one .*: 64 IMMA where 128 .*, 2 LDL where 0"):
+        check_counts("one", {"IMMA": 64, "LDL": 2}, {"IMMA": 128, "LDL": 0, "STL": 0})
