@@ -59,7 +59,7 @@ def emulator_library(
     """
     command = compiler or found_compiler()
     own = _texts("emulator", ".hpp")
-    headers = {**own, **_texts("device", ".cuh"), **(includes or {})}
+    headers = {**own, **device_headers(), **(includes or {})}
     units = [_Unit(name, text, (), own) for name, text in _texts("emulator", ".cpp").items()]
     for name, text in sorted(sources.items()):
         units.append(_Unit(f"{name}.kernel.cpp", _wrapped(name, text), KERNEL, headers))
@@ -71,6 +71,11 @@ def emulator_library(
         with ThreadPoolExecutor(threads) as workers:
             objects = list(workers.map(build, units))
         return _linked(objects, compiler=command, flags=flags, work=Path(work))
+
+
+def device_headers() -> dict[str, str]:
+    """The headers that kernels include, name → text; the same for the GPU."""
+    return _texts("device", ".cuh")
 
 
 def found_compiler() -> Command:

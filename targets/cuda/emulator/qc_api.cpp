@@ -13,6 +13,8 @@ EXPORT void qcemu_set_seed(unsigned seed) { settings.seed = seed; }
 EXPORT void qcemu_set_threads(int threads) {
   settings.threads = threads < 1 ? 1 : static_cast<unsigned>(threads);
 }
+// 0: products by their definition, whatever the processor has.
+EXPORT void qcemu_set_vectors(int vectors) { settings.vectors = vectors != 0; }
 
 // switches, matrices, matrix conflicts, products, accesses, access conflicts, copies, launches
 EXPORT void qcemu_stats(uint64_t* values) { read_counters(values); }

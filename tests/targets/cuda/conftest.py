@@ -1,6 +1,7 @@
 """The runtime's library and the fake driver, built once; each test finds them as they were."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +23,9 @@ def place(built: Place) -> Iterator[Place]:
 @pytest.fixture
 def fake(place: Place) -> Fake:
     return place.fake
+
+
+@pytest.fixture(scope="session")
+def emulator_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Workers share it, and so do runs: its files are named by their content."""
+    return tmp_path_factory.getbasetemp().parent / "emulator"
