@@ -147,7 +147,7 @@ __device__ __forceinline__ void contract(const unsigned char* x, const unsigned 
   using Loop = typename LoopFor<Problem, Problem::ARCH>::type;
   QC_SHARED(shared);
   const Place place = Shape::place(block);
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int m = warp / Shape::WARPS_N * Problem::WM, n = warp % Shape::WARPS_N * Problem::WN;
   const int x_row = m * STEP + Loop::Products::lane_x(lane);
   const int w_row = Shape::X_BYTES + n * (Shape::W_CHUNKS * CHUNK) + Loop::Products::lane_w(lane);

@@ -21,14 +21,15 @@ struct Copies {
   static constexpr int W_COUNT = tiles(W_TOTAL, THREADS);
   static constexpr int NEXT = THREADS * CHUNK;  // from one of a thread's chunks to its next
 
-  int thread, n_tile;
+  unsigned thread;
+  int n_tile;
   const unsigned char* x[X_COUNT];
   const unsigned char* w;
   int x_shared, w_shared;
 
   Copies(const unsigned char* inputs, const unsigned char* weights, const Place& place)
       : thread(threadIdx.x), n_tile(place.n_tile) {
-    const int row = thread / Shape::X_CHUNKS;
+    const unsigned row = thread / Shape::X_CHUNKS;
 #pragma unroll
     for (int i = 0; i < X_COUNT; ++i) {
       const int m = place.m_tile * Problem::BM + row + i * (THREADS / Shape::X_CHUNKS);
@@ -47,8 +48,8 @@ struct Copies {
 
   // Where byte `byte` of this thread's chunk of a step lies, from the beginning of its row.
   int column(int step, int byte) const {
-    const int k = step * STEP + thread % Shape::X_CHUNKS * CHUNK + byte;
-    const int inside = k % Problem::WORD;
+    const unsigned k = step * STEP + thread % Shape::X_CHUNKS * CHUNK + byte;
+    const unsigned inside = k % Problem::WORD;
     return Problem::column(n_tile, k - inside) + inside;
   }
 

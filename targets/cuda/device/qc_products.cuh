@@ -23,8 +23,8 @@ struct Products75 {
   using Shape = Tile<Problem>;
   int sums[Problem::WM / 8][Problem::WN / 8][2];
 
-  static int lane_x(int lane) { return swizzle<Shape::X_CHUNKS>(lane, 0); }
-  static int lane_w(int lane) { return swizzle<Shape::W_CHUNKS>(lane, 0); }
+  static int lane_x(unsigned lane) { return swizzle<Shape::X_CHUNKS>(lane, 0); }
+  static int lane_w(unsigned lane) { return swizzle<Shape::W_CHUNKS>(lane, 0); }
 
   void clear() {
 #pragma unroll
@@ -81,10 +81,10 @@ struct Products80 {
   int sums[Problem::WM / 16][Problem::WN / 8][4];
 
   // Tiles in the order of the registers: rows 0-7, rows 8-15, and both again one chunk on.
-  static int lane_x(int lane) { return swizzle<Shape::X_CHUNKS>(lane % 16, lane / 16); }
+  static int lane_x(unsigned lane) { return swizzle<Shape::X_CHUNKS>(lane % 16, lane / 16); }
 
   // Columns 0-7, the same one chunk on, and both again for columns 8-15. Packed: columns 0-31.
-  static int lane_w(int lane) {
+  static int lane_w(unsigned lane) {
     if (Shape::PACKED) return swizzle<Shape::W_CHUNKS>(lane, 0);
     return swizzle<Shape::W_CHUNKS>(lane % 8 + lane / 16 * 8, lane / 8 % 2);
   }
@@ -99,20 +99,23 @@ struct Products80 {
   }
 
   void add(const unsigned char* shared, int x, int w) {
+    unsigned inputs[2][Problem::WM / 16][4], weights[2][Problem::WN / 8][2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      unsigned inputs[Problem::WM / 16][4], weights[Problem::WN / 8][2];
+      if constexpr (Shape::PACKED)
+        load_packed(weights[half], shared + turned(w, half));
+      else
+        load(weights[half], shared + turned(w, 2 * half));
 #pragma unroll
       for (int i = 0; i < Problem::WM / 16; ++i)
-        ldmatrix_x4(inputs[i], shared + turned(x, 2 * half) + i * 16 * STEP);
-      if constexpr (Shape::PACKED)
-        load_packed(weights, shared + turned(w, half));
-      else
-        load(weights, shared + turned(w, 2 * half));
+        ldmatrix_x4(inputs[half][i], shared + turned(x, 2 * half) + i * 16 * STEP);
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
       if constexpr (Problem::BITS == 8)
-        mma_m16n8k32_tile<Problem::UNSIGNED>(sums, inputs, weights);
+        mma_m16n8k32_tile<Problem::UNSIGNED>(sums, inputs[half], weights[half]);
       else
-        mma_m16n8k64_tile<Problem::UNSIGNED>(sums, inputs, weights);
+        mma_m16n8k64_tile<Problem::UNSIGNED>(sums, inputs[half], weights[half]);
     }
   }
 

@@ -14,20 +14,20 @@ constexpr int VECTOR = 4;
 // In bytes. Bits of the row are rotated, so that rows 0-3 (and 4-7) differ in bits 1 and 2: a
 // fragment's row covers the two vectors that differ in bit 0.
 template <class Problem>
-constexpr int staged(int row, int vector) {
-  const int turn = (row * 2 + row / 4 % 2) % 8;
+constexpr int staged(unsigned row, unsigned vector) {
+  const unsigned turn = (row * 2 + row / 4 % 2) % 8;
   return (row * (Problem::WN / VECTOR) + (vector ^ turn)) * (VECTOR * 4);
 }
 
 // The slice's rows into shared memory. `slice` is a constant of each call: sums live in registers.
 template <class Problem, class Products>
-void put_slice(const Products& products, unsigned char* part, int slice, int lane) {
+void put_slice(const Products& products, unsigned char* part, int slice, unsigned lane) {
   constexpr int EIGHTHS = Tile<Problem>::SLICE / 8;
 #pragma unroll
   for (int i = 0; i < EIGHTHS; ++i)
 #pragma unroll
     for (int j = 0; j < Problem::WN / 8; ++j) {
-      const int row = i * 8 + lane / 4, vector = j * 2 + lane % 4 / 2;
+      const unsigned row = i * 8 + lane / 4, vector = j * 2 + lane % 4 / 2;
       shared_store8(part + staged<Problem>(row, vector) + lane % 2 * 8,
                     products.pair(slice * EIGHTHS + i, j));
     }
@@ -55,9 +55,9 @@ struct Results {
 // code of finish exists once.
 template <class Problem, class Products>
 void hand_over(const Products& products, const Problem& problem, unsigned char* part,
-               const Results& to, int lane) {
+               const Results& to, unsigned lane) {
   constexpr int SLICE = Tile<Problem>::SLICE, SLICES = Problem::WM / SLICE;
-  constexpr int RUNS = SLICE * Problem::WN / Problem::LANES;
+  constexpr int ROUNDS = SLICE * Problem::WN / Problem::LANES / 32;
 #pragma unroll 1
   for (int slice = 0; slice < SLICES; ++slice) {
 #pragma unroll
@@ -65,8 +65,9 @@ void hand_over(const Products& products, const Problem& problem, unsigned char* 
       if (i == slice) put_slice<Problem>(products, part, i, lane);
     __syncwarp();
 #pragma unroll 1
-    for (int i = lane; i < RUNS; i += 32) {
-      const int row = i % SLICE, first = i / SLICE * Problem::LANES;
+    for (int round = 0; round < ROUNDS; ++round) {
+      const unsigned run_number = round * 32 + lane;
+      const int row = run_number % SLICE, first = run_number / SLICE * Problem::LANES;
       const int m = to.m + slice * SLICE + row, n = to.n + first;
       if (m < Problem::M && n < Problem::N_STORED) {
         int run[Problem::LANES];
