@@ -569,7 +569,8 @@ static qc_status copy_out(qc_model *model, void *const *outputs, uint32_t flags)
 static qc_status wait_for(qc_model *model) {
   CUresult result = model->driver.StreamSynchronize(model->stream);
   if (result == CUDA_OK) return QC_OK;
-  return fail(model, QC_LAUNCH_FAILED, "the run failed: %s (CUDA error %d)", cuda_text(model, result), result);
+  return fail(model, QC_LAUNCH_FAILED, "the run failed: %s (CUDA error %d); qc_trace names the step that fails",
+              cuda_text(model, result), result);
 }
 
 static qc_status check_run(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags) {
