@@ -9,6 +9,7 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
+from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.types import Array, TensorType
 from qcompile.program.program import Buffer
 from qcompile.targets.cuda.border import border_of
@@ -26,6 +27,7 @@ from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.loops.weights import is_depthwise
 from tests.targets.tvm.checks import drawn
 
+PACKING = (Conv, ConvTranspose, MatMul, MaxPool, AveragePool)
 LANES = 8
 PER_FILE = 24  # kernels that one run of the compiler takes
 
@@ -48,7 +50,7 @@ class PlainLowering(Lowering):
 
     def format_of(self, group: Group) -> str:
         kind = group.head.type.elem
-        rooted = group.root is None or isinstance(group.root, Conv | ConvTranspose | MatMul)
+        rooted = group.root is None or isinstance(group.root, PACKING)
         if kind.bits > 4 or kind.is_float or group.head.type.unit is None or not rooted:
             return stored(kind)
         return "i4" if kind.signed else "u4"
