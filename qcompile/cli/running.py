@@ -34,7 +34,7 @@ def run_artifact(
     with stdout_kept_clean():
         artifact = open_artifact(folder, threads=threads)
         try:
-            results = _results(artifact, source, raw=raw, reference=reference)
+            results, device = _results(artifact, source, raw=raw, reference=reference)
         except QcompileError:
             raise
         except Exception as error:
@@ -43,8 +43,10 @@ def run_artifact(
         _write(output, results)
     shapes = {n: {"shape": list(a.shape), "dtype": str(a.dtype)} for n, a in results.items()}
     if as_json:
-        print_json({"artifact": str(folder), "output": str(output), "outputs": shapes})
+        found = {"artifact": str(folder), "device": device, "output": str(output)}
+        print_json({**found, "outputs": shapes})
         return
+    print(f"ran on {device}")
     for name, found in shapes.items():
         print(f"{name}: {found['dtype']} {found['shape']}")
     print(f"written to {output}")
@@ -59,7 +61,10 @@ def _blame_damage(artifact: Artifact, error: Exception) -> None:
         ) from error
 
 
-def _results(artifact: Artifact, source: str, *, raw: bool, reference: bool) -> dict[str, Array]:
+def _results(
+    artifact: Artifact, source: str, *, raw: bool, reference: bool
+) -> tuple[dict[str, Array], str]:
+    """The outputs, and what computed them."""
     from qcompile.program.graph_file import read_graph
     from qcompile.targets.reference.target import Interpreter
 
@@ -74,7 +79,7 @@ def _results(artifact: Artifact, source: str, *, raw: bool, reference: bool) -> 
         named = {node.name: value for node, value in zip(takes.inputs, sample, strict=True)}
         for name, value in call(named).items():
             rows.setdefault(name, []).append(np.asarray(value))
-    return {name: stack(values) for name, values in rows.items()}
+    return {name: stack(values) for name, values in rows.items()}, runtime.device
 
 
 def signature(artifact: Artifact) -> Graph:
@@ -119,9 +124,10 @@ def verify_artifact(folder: Path, *, threads: int, as_json: bool) -> None:
     with stdout_kept_clean():
         verify(artifact)
     if as_json:
-        print_json({"artifact": str(folder), "verified": True, "digest": artifact.digest})
+        found = {"artifact": str(folder), "device": artifact.runtime.device, "verified": True}
+        print_json({**found, "digest": artifact.digest})
         return
-    print(f"{folder}: verified bit for bit")
+    print(f"{folder}: verified bit for bit on {artifact.runtime.device}")
 
 
 def show_report(folder: Path, output: Path | None, *, as_json: bool) -> None:

@@ -54,6 +54,11 @@ class Contraction:
     parts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A step that adds up the parts of a split sum; its time is counted with theirs."""
+
+
 def operand_bits(x: Node, weights: Ints, *, int4: bool) -> int:
     """4 when both operands have four bits and the tensor cores multiply such, else 8."""
     return 4 if int4 and x.type.elem.bits <= 4 and fit_nibbles(weights) else 8

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from qcompile.ir.dims import static
+from qcompile.ir.node import Node
 from qcompile.ir.types import TensorType
 from qcompile.program.program import Buffer, Program
 from qcompile.targets.checksum import fingerprint
@@ -20,9 +21,10 @@ from qcompile.targets.cuda.devices import Chip
 from qcompile.targets.cuda.elf import read_cubin, read_ptx
 from qcompile.targets.cuda.gates import check_resources, limit
 from qcompile.targets.cuda.host import build_host
+from qcompile.targets.cuda.nest_kernel import KernelSource
 from qcompile.targets.cuda.plan_file import PLAN, WEIGHTS, encode
-from qcompile.targets.cuda.steps import KernelSource, kernel_of
-from qcompile.targets.loops.draft import Arg, External, Step_, Stored
+from qcompile.targets.cuda.steps import kernel_of
+from qcompile.targets.loops.draft import Arg, External, Stored, Value
 from qcompile.targets.loops.memory import planned
 from qcompile.targets.loops.nest import NIBBLES
 from qcompile.targets.loops.pointwise import stored
@@ -42,10 +44,11 @@ class Built:
     milliseconds: float
 
 
-def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *, cache: Path,
+def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *, cache: Path | None,
           threads: int) -> Built:  # fmt: skip
     """Compiles the program into the folder; same graph, same bytes."""
-    sources = [kernel_of(step, chip) for step in lowered.steps]
+    ready = [kernel_of(step, chip) for step in lowered.steps]
+    sources = [each.source for each in ready]
     kernels = compiled(sources, chip, cache=cache, threads=threads)
     program = planned(lowered)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,12 +73,16 @@ def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *,
     written = _write_sources(sources, folder)
     host = build_host(folder, foreign=FOREIGN)
     binaries = tuple(image.file for image in images)
-    total = sum(source.milliseconds for source in sources)
-    return Built((PLAN, WEIGHTS, *binaries, *written, *host), plan, kernels, total)
+    return Built(
+        files=(PLAN, WEIGHTS, *binaries, *written, *host),
+        plan=plan,
+        kernels=kernels,
+        milliseconds=sum(each.milliseconds for each in ready),
+    )
 
 
 def compiled(
-    sources: Iterable[KernelSource], chip: Chip, *, cache: Path, threads: int
+    sources: Iterable[KernelSource], chip: Chip, *, cache: Path | None, threads: int
 ) -> dict[str, Kernel]:
     """Machine code of every kernel, within what the chip gives a block."""
     each = {source.name: source for source in sources}
@@ -126,7 +133,10 @@ def _write_sources(sources: Sequence[KernelSource], folder: Path) -> tuple[str, 
 
 
 def _launches(
-    lowered: Lowered, sources: Sequence[KernelSource], program: Program[int], shows: dict[int, int]
+    lowered: Lowered,
+    sources: Sequence[KernelSource],
+    program: Program[int],
+    shows: dict[int, tuple[int, ...]],
 ) -> Iterable[p.Launch]:
     phases = (
         (p.Phase.ENTER_REAL, lowered.enter_real),
@@ -139,15 +149,16 @@ def _launches(
     for phase, steps in phases:
         for step in steps:
             source = sources[index]
+            given = (*step.args, *(value.where for _, value in step.beside))
             yield p.Launch(
                 kernel=source.name,
                 grid=source.grid,
                 block=source.block,
                 shared=source.shared,
-                args=tuple(_where(arg, program) for arg in step.args),
+                args=tuple(_where(arg, program) for arg in given),
                 phase=phase,
                 node=step.node.name or step.node.op,
-                shows=shows.get(index, -1),
+                shows=shows.get(index, (-1,))[-1],
             )
             index += 1
 
@@ -166,27 +177,28 @@ def _where(arg: Arg, program: Program[int]) -> p.Where:
 
 def _layers(
     lowered: Lowered, program: Program[int]
-) -> tuple[tuple[p.Layer, ...], dict[int, int]]:
-    """Values that lie complete in memory, and after which step each does."""
-    last: dict[int, int] = {}
+) -> tuple[tuple[p.Layer, ...], dict[int, tuple[int, ...]]]:
+    """Values that lie complete in memory, and which of them do after each step."""
+    last: dict[int, tuple[int, Node, Value]] = {}
     for i, step in enumerate(lowered.steps):
-        if step.shows is not None:
-            last[id(step.node)] = i
-    order = sorted(last.values())
-    layers = tuple(_layer(lowered.steps[i], program) for i in order)
-    return layers, {index: i for i, index in enumerate(order)}
+        shown = () if step.shows is None else ((step.node, step.shows), *step.beside)
+        last |= {id(node): (i, node, value) for node, value in shown}
+    layers: list[p.Layer] = []
+    shows: dict[int, tuple[int, ...]] = {}
+    for i, node, value in sorted(last.values(), key=lambda entry: entry[0]):
+        shows[i] = (*shows.get(i, ()), len(layers))
+        layers.append(_layer(node, value, program))
+    return tuple(layers), shows
 
 
-def _layer(step: Step_, program: Program[int]) -> p.Layer:
-    value = step.shows
-    assert value is not None
+def _layer(node: Node, value: Value, program: Program[int]) -> p.Layer:
     assert isinstance(value.where, Buffer)
-    elem = stored(step.node.type.elem)
+    elem = stored(node.type.elem)
     bits = 4 if value.elem in NIBBLES else 8 * p.ELEMENTS[value.elem]
     return p.Layer(
-        name=step.node.name or step.node.op,
+        name=node.name or node.op,
         elem=elem,
-        shape=static(step.node.type.shape),
+        shape=static(node.type.shape),
         offset=program.offsets[value.where] + value.layout.offset * bits // 8,
         strides=tuple(value.layout.strides),
         bits=bits,

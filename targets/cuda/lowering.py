@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Pow
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Quantize
 from qcompile.ir.ops.source import Const
-from qcompile.targets.cuda.contraction import Contraction, is_flat, nibble
+from qcompile.targets.cuda.contraction import Contraction, Summed, is_flat, nibble
 from qcompile.targets.cuda.devices import T4, Chip
 from qcompile.targets.cuda.measured import MeasuredTable
 from qcompile.targets.cuda.products import convolve, multiply
+from qcompile.targets.loops.companions import companions
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.layout import padded_width
 from qcompile.targets.loops.lower.plain import convolve_plainly, depthwise, multiply_plainly
@@ -71,6 +74,10 @@ class DeviceLowering(Lowering):
         )
         return nibble(elem) if packs else stored(elem)
 
+    def companions(self, every: Sequence[Group]) -> Mapping[Node, Group]:
+        """Narrow copies leave the kernel that makes the value."""
+        return companions(every, self.graph)
+
     def padded(self, extent: int, elem: str) -> int:
         """Rows of bytes and nibbles end on 16 bytes; up to four bytes are one word."""
         if elem in ("u4", "i4"):
@@ -79,7 +86,7 @@ class DeviceLowering(Lowering):
             return 4
         return padded_width(extent)
 
-    def planned(self, plan: Contraction) -> None:
+    def planned(self, plan: Contraction | Summed) -> None:
         """Says how the last step is run."""
         self.steps[-1] = replace(self.steps[-1], plan=plan)
 

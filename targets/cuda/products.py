@@ -8,6 +8,7 @@ own and a second step adds them up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from qcompile.program.program import Buffer
 from qcompile.targets.cuda.contraction import (
     CHUNK,
     Contraction,
+    Summed,
     Window,
     fit_nibbles,
     k_bytes,
@@ -28,9 +30,8 @@ from qcompile.targets.cuda.contraction import (
     operand_format,
     windowed,
 )
-from qcompile.targets.cuda.choose import Choice, choose
+from qcompile.targets.cuda.cost import Choice, choose
 from qcompile.targets.cuda.packing import pack_weights
-from qcompile.targets.cuda.roofline import machine
 from qcompile.targets.cuda.tiles import STEP_BYTES
 from qcompile.targets.cuda.work import Work
 from qcompile.targets.loops import expr as e
@@ -39,6 +40,7 @@ from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
 from qcompile.targets.loops.layout import SLACK, dense
 from qcompile.targets.loops.nest import NIBBLES, nbytes
+from qcompile.targets.loops.pointwise import Chain
 from qcompile.targets.loops.weights import (
     bias_of,
     dense_weights,
@@ -151,40 +153,54 @@ def _append(
     ctx: DeviceLowering, group: Group, product: Product, target: Value, *, border: bool
 ) -> None:
     """One step, or two where the sum is split."""
-    draft = _draft(ctx, product, lanes=32 if target.elem in NIBBLES else 16)
-    result = _result(ctx, group, draft)
-    work = _work(ctx, group, product, target, draft, result)
-    choice = choose(machine(ctx.chip), work, ctx.measured)
+    other = ctx.beside.get(group.head)
+    copy = None if other is None else ctx.values.get(other.head) or ctx.allocate(other.head)
+    draft = _draft(ctx, product, lanes=finished_lanes(target, copy))
+    chain = _chain(ctx, group, draft)
+    work = _work(ctx, group, product, (target, copy), draft, chain.expr(group.head))
+    choice = choose(ctx.chip, work, ctx.measured)
     if choice.splits == 1:
-        init = draft.constant(product.bias, "i32")
         dot, plan = _dot(group, draft, product, choice, work)
-        ctx.finish(
-            group.head, draft, target, result, inner=draft.inner, body=dot, combine="dot",
-            init=init, border=border,
-        )  # fmt: skip
-        ctx.planned(plan)
-        return
-    where, strides = _parts(ctx, group, product, choice, work)
-    draft = _draft(ctx, product, lanes=ctx.lanes)
-    draft.inner = (choice.splits,)
-    number = draft.view(where, "i32", strides[1:], inner=strides[:1])
+        inner, combine = draft.inner, "dot"
+        body: e.Expr = dot
+    else:
+        where, strides = _parts(ctx, group, product, choice, work)
+        draft = _draft(ctx, product, lanes=ctx.lanes)
+        draft.inner = inner = (choice.splits,)
+        parts = draft.view(where, "i32", strides[1:], inner=strides[:1])
+        body, combine = e.load(parts, "i32"), "add"
+        chain, plan = _chain(ctx, group, draft), Summed()
     init = draft.constant(product.bias, "i32")
+    beside = () if other is None or copy is None else ((other.head, copy, chain.expr(other.head)),)
     ctx.finish(
-        group.head, draft, target, _result(ctx, group, draft), inner=draft.inner,
-        body=e.load(number, "i32"), combine="add", init=init, border=border,
+        group.head, draft, target, chain.expr(group.head), inner=inner, body=body,
+        combine=combine, init=init, border=border, beside=beside,
     )  # fmt: skip
+    ctx.planned(plan)
+
+
+def finished_lanes(*targets: Value | None) -> int:
+    """Channels that are finished together: 16 bytes of nibbles, or of bytes.
+
+    No more than rows are padded for, so that nothing of the next place is written.
+    """
+    values = [value for value in targets if value is not None]
+    nibbles = any(value.elem in NIBBLES for value in values)
+    return 32 if nibbles and all(value.layout.width % 32 == 0 for value in values) else 16
 
 
 def _draft(ctx: DeviceLowering, product: Product, *, lanes: int) -> Draft:
     return ctx.draft(product.shape, product.order, grid=product.grid, lanes=lanes)
 
 
-def _result(ctx: DeviceLowering, group: Group, draft: Draft) -> e.Expr:
+def _chain(ctx: DeviceLowering, group: Group, draft: Draft) -> Chain:
     """What is stored, the sum being `Acc`."""
     assert group.root is not None
     chain = ctx.chain(group, draft)
+    if group.head in ctx.beside:
+        chain = replace(chain, members=chain.members | ctx.beside[group.head].members)
     chain.done[group.root] = e.Acc(*ctx.bounds.of(group.root), "i32")
-    return chain.expr(group.head)
+    return chain
 
 
 def _parts(
@@ -236,14 +252,14 @@ def _dot(
     plan = Contraction(
         bits=product.bits, weight_bits=work.weight_bits, signed=signed, word=word,
         lanes=draft.lanes, k_bytes=k_bytes(flat.shape[1], product.bits), tile=choice.tile,
-        splits=choice.splits, window=window, milliseconds=choice.prediction.milliseconds,
+        splits=choice.splits, window=window, milliseconds=choice.milliseconds,
     )  # fmt: skip
     return e.Dot(0, 0, "i32", x, w, signed), plan
 
 
 def _work(
-    ctx: DeviceLowering, group: Group, product: Product, target: Value, draft: Draft,
-    result: e.Expr,
+    ctx: DeviceLowering, group: Group, product: Product, targets: Sequence[Value | None],
+    draft: Draft, result: e.Expr,
 ) -> Work:  # fmt: skip
     """What the cost model is told."""
     assert group.root is not None
@@ -260,7 +276,9 @@ def _work(
         weight_bits=4 if four else 8,
         input_bytes=nbytes(product.x.layout.size, elem),
         weight_bytes=product.rows.shape[0] * depth * (4 if four else 8) // product.bits,
-        output_bytes=nbytes(prod(draft.extents()), target.elem),
+        output_bytes=sum(
+            nbytes(prod(draft.extents()), value.elem) for value in targets if value is not None
+        ),
         extra_bytes=sum(nbytes(value.layout.size, value.elem) for value in beside),
         lanes=draft.lanes,
         word_bytes=gcd(nbytes(width, elem), STEP_BYTES) if product.groups == 1 else CHUNK,
@@ -269,7 +287,7 @@ def _work(
 
 
 def instructions(result: e.Expr) -> int:
-    """An estimate of a lane's instructions: one for each operation, five for a wide rescale."""
-    own = 5 if isinstance(result, e.Rescale) and not result.word else 1
+    """An estimate of a lane's instructions: one for each operation, ten for a wide rescale."""
+    own = 10 if isinstance(result, e.Rescale) and not result.word else 1
     parts = (getattr(result, f.name) for f in fields(result))
     return own + sum(instructions(part) for part in parts if isinstance(part, e.Expr))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,8 @@ from qcompile.targets.cuda.host import LIBRARY
 from qcompile.targets.cuda.instructions import INT4
 from qcompile.targets.cuda.library import CudaLibrary
 from qcompile.targets.cuda.lowering import DeviceLowering, on
-from qcompile.targets.loops.select import lower, refused
 from qcompile.targets.layers import layer_names
+from qcompile.targets.loops.select import lower, refused
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def emulator(folder: Path, *, threads: int) -> Path:
     if not found:
         raise ArtifactError(f"{folder}: no kernel sources in {KERNELS}/, and no GPU here")
     sources = {path.stem: path.read_text() for path in found}
-    return emulator_library(sources, cache=default_cache(os.environ), threads=threads)
+    cache = default_cache(os.environ) or Path(tempfile.gettempdir(), "qcompile")
+    return emulator_library(sources, cache=cache, threads=threads)
 
 
 @dataclass(frozen=True)
