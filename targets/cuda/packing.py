@@ -56,4 +56,4 @@ def _bytes(elements: Ints, *, bits: int, weight_bits: int) -> Bytes:
 
 
 def _nibbles(low: Ints, high: Ints) -> Bytes:
-    return (low.astype(np.uint8) & 15) | (high.astype(np.uint8) << 4)
+    return low.astype(np.uint8) & np.uint8(15) | high.astype(np.uint8) << np.uint8(4)

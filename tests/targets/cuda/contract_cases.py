@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from math import prod
 from typing import Any
 
@@ -17,6 +18,12 @@ from qcompile.targets.cuda.tiles import Tile
 
 Ints = NDArray[Any]
 GARBAGE = 0x5A5A5A5A
+
+HEADERS = {
+    entry.name: entry.read_text()
+    for entry in sorted(files("qcompile.targets.cuda").joinpath("device").iterdir(), key=str)
+    if entry.name.endswith(".cuh")
+}
 
 SHAPES = (
     (128, 128, 64, 32),
@@ -160,12 +167,14 @@ extern "C" __global__ void __launch_bounds__(qc::threads<Problem_{case.name}>())
   qc::contract(x, w, Problem_{case.name}{{out}}, blockIdx.x);
 }}
 QC_KERNEL({case.name})
+#ifdef QC_EMU
 extern "C" __global__ void {case.name}_facts(int* out) {{
   out[0] = qc::threads<Problem_{case.name}>();
   out[1] = qc::shared_bytes<Problem_{case.name}>();
   out[2] = qc::blocks<Problem_{case.name}>();
 }}
 QC_KERNEL({case.name}_facts)
+#endif
 """
 
 
@@ -203,18 +212,24 @@ def expected(case: Case) -> Ints:
     return np.pad(sums, ((0, 0), (0, case.stored - case.outputs)))
 
 
-def run(emulator: Emulator, case: Case, *, order: int = 0) -> tuple[Ints, Stats]:
-    """Sums [place, stored output] by the kernel, and what it did."""
+def arrays(case: Case) -> list[Ints]:
+    """The kernel's arguments; the last one receives sums of [split, place, stored output]."""
     x, w = operands(case)
     packed = pack_weights(
         w.reshape(case.outputs, -1), bits=case.bits, weight_bits=case.weight_bits, bn=case.tile.bn
     )
     out = np.full((case.splits, case.places, case.stored), GARBAGE, np.int32)
+    return [_with_slack(_packed(x, case.bits), case), packed, out]
+
+
+def run(emulator: Emulator, case: Case, *, order: int = 0) -> tuple[Ints, Stats]:
+    """Sums [place, stored output] by the kernel, and what it did."""
+    given = arrays(case)
     stats = emulator.launch(
         case.name, grid=(case.blocks,), block=(case.tile.threads,), shared=case.shared_bytes,
-        arrays=(_with_slack(_packed(x, case.bits), case), packed, out), order=order,
+        arrays=given, order=order,
     )  # fmt: skip
-    return out.sum(axis=0), stats
+    return given[-1].sum(axis=0), stats
 
 
 def wrong(emulator: Emulator, cases: list[Case], orders: Sequence[int]) -> list[str]:

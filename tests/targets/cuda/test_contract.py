@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from qcompile.targets.cuda.emulator import Emulator, emulator_library
+from qcompile.targets.cuda.sanitized import SANITIZE, run_sanitized
+from qcompile.targets.cuda.sanitized import Case as Launch
 from tests.targets.cuda.contract_cases import (
     ARCHS,
     BITS,
     SHAPES,
     Case,
     Images,
+    arrays,
     expected,
     facts,
     label,
@@ -76,10 +79,18 @@ FEW = named(
     ]
 )
 
+CLEAN = [FEW[0], FEW[1], FEW[9], FEW[13]]
+
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
     return emulator(FEW, tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kernels = {case.name: source(case) for case in CLEAN}
+    return emulator_library(kernels, cache=tmp_path_factory.mktemp("clean"), flags=SANITIZE)
 
 
 def emulator(cases: list[Case], cache: Path) -> Emulator:
@@ -109,6 +120,18 @@ def test_no_access_to_shared_memory_waits_for_a_bank(few: Emulator, case: Case):
 @EACH
 def test_python_and_template_agree_on_the_launch(few: Emulator, case: Case):
     assert facts(few, case) == [case.tile.threads, case.shared_bytes, case.blocks]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("case", CLEAN, ids=title)
+def test_sanitizers_find_nothing(sanitized: Path, case: Case, order: int):
+    launch = Launch(
+        sanitized, case.name, grid=(case.blocks,), block=(case.tile.threads,),
+        shared=case.shared_bytes, order=order,
+    )  # fmt: skip
+    *_, sums = run_sanitized(launch, arrays(case))
+    np.testing.assert_array_equal(sums.sum(axis=0), expected(case))
 
 
 @pytest.mark.slow

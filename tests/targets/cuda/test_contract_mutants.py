@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 import pytest
 
 from qcompile.targets.cuda.emulator import EmulationError, Emulator, emulator_library
-from tests.targets.cuda.contract_cases import Case, Images, named, source, wrong
+from tests.targets.cuda.contract_cases import HEADERS, Case, Images, named, source, wrong
 
 ORDERS = range(4)
 IMAGES = Images(3, 9, 10, 64, window=3, word=64)
@@ -26,11 +25,8 @@ OLD, BACKGROUND, PACKED, FOUR = SOUND
 TILE, COPY, PRODUCTS, STAGE, CONTRACT = (
     f"qc_{part}.cuh" for part in ("tile", "copy", "products", "stage", "contract")
 )
-HEADERS = {
-    name: files("qcompile.targets.cuda").joinpath("device", name).read_text()
-    for name in (TILE, COPY, PRODUCTS, STAGE, CONTRACT)
-}
-OWN_INCLUDE = re.compile(rf'#include "({"|".join(map(re.escape, HEADERS))})"\n')
+OWN = {name: HEADERS[name] for name in (TILE, COPY, PRODUCTS, STAGE, CONTRACT)}
+OWN_INCLUDE = re.compile(rf'#include "({"|".join(map(re.escape, OWN))})"\n')
 BARRIER, WARP = "__syncthreads();", "__syncwarp();"
 
 
@@ -51,10 +47,10 @@ class Mutant:
 
     @property
     def kernel(self) -> str:
-        return flat(self.case, HEADERS | {self.header: self._patched()})
+        return flat(self.case, OWN | {self.header: self._patched()})
 
     def _patched(self) -> str:
-        parts = HEADERS[self.header].split(self.text)
+        parts = OWN[self.header].split(self.text)
         assert len(parts) > self.count + 1, f"{self.header} has changed: no {self.text}"
         head, tail = parts[: self.count + 1], parts[self.count + 1 :]
         return self.text.join(head) + self.replacement + self.text.join(tail)
@@ -99,7 +95,7 @@ MUTANTS = [
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
-    sound = {case.name: flat(case, HEADERS) for case in SOUND}
+    sound = {case.name: flat(case, OWN) for case in SOUND}
     faulty = {mutant.case.name: mutant.kernel for mutant in MUTANTS}
     return Emulator(emulator_library(sound | faulty, cache=tmp_path_factory.mktemp("mutants")))
 
