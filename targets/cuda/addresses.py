@@ -1,4 +1,4 @@
-"""Where views begin for a block of lanes: addresses in elements as text, and how they are aligned."""
+"""Where views begin for a block of lanes: addresses in elements as text, and their alignment."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def border_of(value: Value) -> Border:
 
 @dataclass(frozen=True, slots=True)
 class BorderBlocks:
-    """The part of a kernel that fills halos: functions before it, branches at its begin, its grid."""
+    """What fills halos: functions before a kernel, branches at its begin, its whole grid."""
 
     functions: tuple[str, ...]
     branches: tuple[str, ...]

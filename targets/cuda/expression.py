@@ -86,6 +86,13 @@ class Lane:
         """As `value`, without parentheses around it."""
         return _bare(self.value(x))
 
+    def result(self, x: e.Expr) -> str:
+        """As `bare`, for what is assigned: of any length."""
+        number = self._number(x)
+        if self._uses[number] == 1 and number not in self._texts:
+            return _bare(self._text(x))
+        return self.bare(x)
+
     # sharing
 
     def _use(self, x: e.Expr) -> None:

@@ -119,7 +119,7 @@ def _reduce(block: Block, body: e.Expr) -> None:
     each = nest.lanes > 1
     block.acc = "acc[i]" if each else "acc"
     lane = block.lane(nest.init)
-    start = lane.bare(nest.init)
+    start = lane.result(nest.init)
     if each:
         block.line(f"{kind(body.elem)} acc[{nest.lanes}];")
         block.each_lane([*lane.lines, f"acc[i] = {start};"])
@@ -156,14 +156,15 @@ def _unroll(inner: Sequence[int], loop: int) -> str:
 
 def _combined(block: Block, lane: Lane, body: e.Expr) -> str:
     """The statement that adds one term to the accumulator."""
-    acc, value, combine = block.acc, lane.bare(body), block.nest.combine
+    acc, combine = block.acc, block.nest.combine
+    value = lane.value(body) if combine == "mul" else lane.result(body)
     if body.is_float:
         return f"{acc} = {PAIRS[combine]}({acc}, {value});"
     match combine:
         case "add":
             return f"{acc} += {value};"
         case "mul":
-            return f"{acc} *= {lane.value(body)};"
+            return f"{acc} *= {value};"
         case "max" | "min":
             return f"{acc} = {combine}({acc}, {value});"
         case _:

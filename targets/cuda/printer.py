@@ -7,7 +7,7 @@ A `Block` is filled statement by statement by those who know the loops around it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
@@ -18,6 +18,7 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.nest import NIBBLES, Nest, Table, View
 
 UNROLL = "#pragma unroll"
+LINE = 80  # characters of parameters on one line
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Block:
         self.depth += 1
 
     @contextmanager
-    def scope(self, text: str) -> Iterator[None]:
+    def scope(self, text: str) -> Generator[None, None, None]:
         """A block in braces: what is read inside is forgotten behind it."""
         loaded, addresses = dict(self.loaded), dict(self.addresses)
         self.open(text)
@@ -179,7 +180,7 @@ class Block:
         lane = self.lane(*(w.x for w in waiting))
         stores: list[str] = []
         for w in waiting:
-            value = converted(lane.bare(w.x), kind(w.x.elem), kind(w.out.elem))
+            value = converted(lane.result(w.x), kind(w.x.elem), kind(w.out.elem))
             if self.nest.lanes == 1:
                 stores.append(f"{w.pointer}[{w.to}] = {value};")
             else:
@@ -286,7 +287,8 @@ def parameters(nest: Nest) -> str:
     views = [f"const {TYPES[v.elem]}* __restrict__ v{i}" for i, v in enumerate(nest.views)]
     outs = (nest.out, *(a.out for a in nest.also))
     given = [f"{TYPES[o.elem]}* __restrict__ out{i or ''}" for i, o in enumerate(outs)]
-    return ", ".join((*views, *given))
+    text = ", ".join((*views, *given))
+    return text if len(text) <= LINE else "\n    " + ",\n    ".join((*views, *given))
 
 
 def _inside(roots: Sequence[e.Expr | None]) -> Iterator[e.Expr]:

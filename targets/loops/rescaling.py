@@ -39,7 +39,8 @@ def rescaled(
     fits = fits and _reach(x, greatest, shift, plus) <= INT64_MAX
     if paired and per_lane and fits:
         return e.Rescale(lo, hi, "i32", x, _pairs(m, draft), shift, plus, paired=True)
-    factor = draft.constant(m.astype(np.int32), "i32")
+    stored = draft.constant(m.astype(np.int32), "i32")
+    factor = e.load(stored.view, "i32", lo=int(m.min()), hi=greatest)
     return e.Rescale(lo, hi, "i32", x, factor, shift, plus)
 
 

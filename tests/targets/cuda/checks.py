@@ -1,7 +1,7 @@
 """What the tests of generated kernels share: graphs lowered to nests, run by the emulator."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from qcompile.targets.cuda.nest_kernel import KernelSource, nest_kernel
 from qcompile.targets.cuda.printer import Array as Known
 from qcompile.targets.loops.draft import Arg, External, Step_, Stored
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.layout import packed, padded_width
+from qcompile.targets.loops.layout import padded_width
 from qcompile.targets.loops.lower.plain import convolve_plainly, depthwise, multiply_plainly
 from qcompile.targets.loops.lowering import Contract, Lowering
 from qcompile.targets.loops.nest import Nest, collapse, drop_unit_loops
@@ -155,8 +155,3 @@ def nearly(case: Case, emulator: Emulator, *, tolerance: float = 1e-4) -> None:
     inputs = drawn(case.graph)
     for got, want in zip(run(case, emulator, *inputs), case.graph.run(*inputs), strict=True):
         np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
-
-
-def with_lanes(nest: Nest, lanes: int) -> Nest:
-    """The nest with blocks of another width; its views run evenly along the lanes."""
-    return replace(nest, lanes=lanes)

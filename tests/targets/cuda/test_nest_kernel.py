@@ -1,13 +1,12 @@
-"""Whole graphs by generated kernels in the emulator: integers bit for bit, reals within rounding."""
-
-from pathlib import Path
+"""Whole graphs by generated kernels in the emulator: integers bit for bit, reals nearly so."""
 
 import numpy as np
 import pytest
 
 from qcompile.targets.cuda.emulator import Emulator
 from tests.targets.cuda.checks import built, case, nearly, run, same_bits
-from tests.targets.cuda.nest_cases import EXACT, NEAR, gather_at_values
+from tests.targets.cuda.nest_cases import EXACT, NEAR
+from tests.targets.cuda.place_cases import gather_at_values
 
 CASES = {name: case(name, graph) for name, graph in {**EXACT, **NEAR}.items()}
 AT_VALUES = case("at_values", gather_at_values())
