@@ -22,7 +22,7 @@ typedef unsigned long long uint64_t;
 namespace qc {
 using namespace ::qc_emulated::device;
 }
-#define QC_SHARED(name) unsigned char* const name = ::qc_emulated::current->shared
+#define QC_SHARED(name) unsigned char* const name = ::qc_emulated::current()->shared
 #else
 
 // Dynamic shared memory as bytes; 128-byte alignment puts byte 0 on bank 0.

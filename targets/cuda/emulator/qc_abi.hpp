@@ -16,7 +16,22 @@ struct Thread {
   unsigned lane;
   unsigned char* shared;
 };
-extern QC_HIDDEN __thread Thread* current __attribute__((tls_model("initial-exec")));
+
+// A stack is aligned to its size and begins, near the upper end, under a pointer to its thread: found
+// without thread-local storage, of which a process has little for libraries that it opens late.
+// Neighbours begin at different distances from the end, or their busiest lines share few cache sets.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr unsigned long STACK_SIZE = 256 * 1024;  // instrumented frames are several times larger
+#else
+constexpr unsigned long STACK_SIZE = 64 * 1024;
+#endif
+inline Thread** thread_of_stack(unsigned long address) {
+  return reinterpret_cast<Thread**>((address | (STACK_SIZE - 1)) + 1 - 64 -
+                                    address / STACK_SIZE * 448 % 4096);
+}
+inline Thread* current() {
+  return *thread_of_stack(reinterpret_cast<unsigned long>(__builtin_frame_address(0)));
+}
 
 // ---- what the runtime does for a whole warp or block
 

@@ -6,8 +6,6 @@
 
 namespace qc_emulated {
 
-__thread Thread* current = nullptr;
-
 // The next warp from the present one, upwards or downwards, that has a lane to run.
 static Warp* ready(Block& block, bool downwards) {
   Warp* const first = block.warps.data();
@@ -160,7 +158,7 @@ static void start_lanes(Block& block) {
     lane.copies.clear();
     lane.groups.clear();
     lane.accesses.clear();
-    prepare_stack(lane, STACK_SIZE, lane_main);
+    prepare_stack(lane, lane_main);
   }
 }
 

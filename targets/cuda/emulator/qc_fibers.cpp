@@ -78,20 +78,13 @@ void __asan_unpoison_memory_region(const volatile void* bottom, size_t size);
 
 namespace qc_emulated {
 
+void prepare_stack(Lane& lane, void (*entry)()) {
 #if defined(__SANITIZE_ADDRESS__)
-const size_t STACK_SIZE = 256 * 1024;  // instrumented frames are several times larger
-#else
-const size_t STACK_SIZE = 64 * 1024;
+  __asan_unpoison_memory_region(lane.stack, STACK_SIZE);
 #endif
-
-// Tops are staggered, or the busiest lines of all lanes fall into the same few cache sets.
-static size_t stagger(const Lane& lane) { return lane.lane * size_t{448} % 4096; }
-
-void prepare_stack(Lane& lane, size_t size, void (*entry)()) {
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(lane.stack, size);
-#endif
-  void** top = reinterpret_cast<void**>(lane.stack + size - stagger(lane));
+  Thread** const start = thread_of_stack(reinterpret_cast<unsigned long>(lane.stack));
+  *start = &lane;
+  void** top = reinterpret_cast<void**>(start);
 #if defined(__x86_64__)
   top -= 8;  // six registers, the entry, and a null return address that keeps the stack aligned
   std::memset(top, 0, 8 * sizeof(void*));
@@ -128,7 +121,6 @@ void fiber_started() {}
 #endif
 
 void switch_lanes(Lane& from, Lane& to) {
-  current = &to;
   jump(&from.stack_pointer, to.stack_pointer, to.stack, STACK_SIZE);
 }
 
@@ -139,9 +131,7 @@ void switch_lanes(Lane& from, Lane& to) {
 }
 
 void switch_from_host(Block& block, Lane& to) {
-  current = &to;
   jump(&block.host_stack_pointer, to.stack_pointer, to.stack, STACK_SIZE);
-  current = nullptr;
 }
 
 }  // namespace qc_emulated

@@ -26,24 +26,27 @@ const Kernel* find_kernel(const char* name) {
 
 // ---- stacks outlive a launch: making them costs more than most kernels
 
+// The lowest page of a stack is out of bounds.
 static constexpr size_t GUARD = 4096;
 
 struct Stacks {
   unsigned char* base = nullptr;
+  unsigned char* first = nullptr;
   size_t count = 0;
   explicit Stacks(size_t lanes) : count(lanes) {
-    void* memory = mmap(nullptr, count * (STACK_SIZE + GUARD), PROT_READ | PROT_WRITE,
+    void* memory = mmap(nullptr, (count + 1) * STACK_SIZE, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return;
     base = static_cast<unsigned char*>(memory);
-    for (size_t i = 0; i < count; i++) mprotect(base + i * (STACK_SIZE + GUARD), GUARD, PROT_NONE);
+    first = base + STACK_SIZE - reinterpret_cast<uintptr_t>(base) % STACK_SIZE;
+    for (size_t i = 0; i < count; i++) mprotect(stack(i), GUARD, PROT_NONE);
   }
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
   ~Stacks() {
-    if (base != nullptr) munmap(base, count * (STACK_SIZE + GUARD));
+    if (base != nullptr) munmap(base, (count + 1) * STACK_SIZE);
   }
-  unsigned char* stack(size_t lane) const { return base + lane * (STACK_SIZE + GUARD) + GUARD; }
+  unsigned char* stack(size_t lane) const { return first + lane * STACK_SIZE; }
 };
 
 static std::mutex pool_lock;
@@ -79,7 +82,7 @@ static struct sigaction earlier[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
 
 static void on_fault(int signal, siginfo_t* info, void* context) {
-  if (guarded != nullptr && current != nullptr) {
+  if (guarded != nullptr) {
     guarded->address = info->si_addr;
     siglongjmp(guarded->recover, 1);
   }
@@ -111,7 +114,6 @@ static void catch_faults() {
 static Outcome run_guarded(Block& block) {
   Guarded here;
   if (sigsetjmp(here.recover, 0) != 0) {
-    current = nullptr;
     guarded = nullptr;
     char text[64];
     std::snprintf(text, sizeof text, "illegal memory access at %p", here.address);

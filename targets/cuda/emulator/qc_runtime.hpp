@@ -79,7 +79,7 @@ struct Block {
   size_t host_stack_size;
 };
 
-inline Lane& self() { return *static_cast<Lane*>(current); }
+inline Lane& self() { return *static_cast<Lane*>(current()); }
 inline Block& running_block() { return *self().warp->block; }
 inline uint32_t bit(const Lane& lane) { return 1u << lane.lane; }
 inline uint32_t next_random(Block& block) {
@@ -89,12 +89,11 @@ inline uint32_t next_random(Block& block) {
 }
 
 // fibers
-void prepare_stack(Lane& lane, size_t size, void (*entry)());
+void prepare_stack(Lane& lane, void (*entry)());
 void switch_lanes(Lane& from, Lane& to);
 [[noreturn]] void leave_block(Lane& from);
 void switch_from_host(Block& block, Lane& to);
 void fiber_started();
-extern const size_t STACK_SIZE;
 
 // blocks
 void run_block(Block& block);

@@ -10,10 +10,10 @@
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 #define __align__(bytes) alignas(bytes)
-#define threadIdx (::qc_emulated::current->thread)
-#define blockIdx (::qc_emulated::current->block)
-#define blockDim (::qc_emulated::current->block_size)
-#define gridDim (::qc_emulated::current->grid)
+#define threadIdx (::qc_emulated::current()->thread)
+#define blockIdx (::qc_emulated::current()->block)
+#define blockDim (::qc_emulated::current()->block_size)
+#define gridDim (::qc_emulated::current()->grid)
 #define warpSize 32
 #define QC_KERNEL(name) \
   static ::qc_emulated::Registration<decltype(&name)> qc_kernel_##name{#name, &name};
@@ -63,16 +63,16 @@ inline T __shfl_sync(unsigned, T value, int source) {
 }
 template <class T>
 inline T __shfl_xor_sync(unsigned, T value, int mask) {
-  return qc_emulated::shuffled(value, (qc_emulated::current->lane ^ static_cast<unsigned>(mask)) & 31);
+  return qc_emulated::shuffled(value, (qc_emulated::current()->lane ^ static_cast<unsigned>(mask)) & 31);
 }
 template <class T>
 inline T __shfl_down_sync(unsigned, T value, unsigned delta) {
-  const unsigned lane = qc_emulated::current->lane;
+  const unsigned lane = qc_emulated::current()->lane;
   return qc_emulated::shuffled(value, lane + delta > 31 ? lane : lane + delta);
 }
 template <class T>
 inline T __shfl_up_sync(unsigned, T value, unsigned delta) {
-  const unsigned lane = qc_emulated::current->lane;
+  const unsigned lane = qc_emulated::current()->lane;
   return qc_emulated::shuffled(value, delta > lane ? lane : lane - delta);
 }
 inline unsigned __ballot_sync(unsigned, int vote) { return qc_emulated::ballot(vote != 0); }
