@@ -83,10 +83,19 @@ static const char *cuda_text(const qc_model *model, CUresult result) {
   return text;
 }
 
+/* A kernel's failure shows in whatever call comes after it. */
+static int is_of_a_kernel(CUresult result) {
+  return result >= CUDA_ILLEGAL_ADDRESS && result <= CUDA_LAUNCH_FAILED;
+}
+
 static qc_status called(qc_model *model, CUresult result, const char *function) {
   if (result == CUDA_OK) return QC_OK;
-  return fail(model, result == CUDA_OUT_OF_MEMORY ? QC_NO_MEMORY : QC_DRIVER_FAILED, "%s: %s (CUDA error %d)",
-              function, cuda_text(model, result), result);
+  const char *text = cuda_text(model, result);
+  if (is_of_a_kernel(result))
+    return fail(model, QC_LAUNCH_FAILED, "a kernel failed: %s (CUDA error %d, seen by %s); qc_trace names its node",
+                text, result, function);
+  qc_status status = result == CUDA_OUT_OF_MEMORY ? QC_NO_MEMORY : QC_DRIVER_FAILED;
+  return fail(model, status, "%s: %s (CUDA error %d)", function, text, result);
 }
 
 /* files */
@@ -301,6 +310,8 @@ static qc_status load_kernels(qc_model *model) {
 
 /* memory */
 
+static qc_status wait_for(qc_model *model) { return CALL(model, StreamSynchronize, model->stream); }
+
 static qc_status allocate(qc_model *model, CUdeviceptr *to, uint64_t bytes, const char *what) {
   CUresult result = model->driver.MemAlloc(to, bytes < LEAST_BYTES ? LEAST_BYTES : (size_t)bytes);
   if (result == CUDA_OK) return QC_OK;
@@ -316,7 +327,9 @@ static qc_status upload_weights(qc_model *model) {
   qc_status status = check_file(model, "weights.bin", &file, model->plan.weights_bytes,
                                 model->plan.weights_fingerprint, model->options.unchecked);
   if (status == QC_OK) status = allocate(model, &model->weights, file.bytes, "weights");
-  if (status == QC_OK && file.bytes > 0) status = CALL(model, MemcpyHtoD, model->weights, file.data, file.bytes);
+  if (status == QC_OK && file.bytes > 0)
+    status = CALL(model, MemcpyHtoDAsync, model->weights, file.data, file.bytes, model->stream);
+  if (status == QC_OK) status = wait_for(model); /* the file goes, and any stream may be the first to read */
   unmap_file(&file);
   return status;
 }
@@ -534,9 +547,7 @@ static qc_status execute(qc_model *model, uint32_t flags, CUstream stream) {
   const qc_manner plain = {0};
   if (!model->options.graphs) return launch_all(model, flags, stream, &plain);
   TRY(capture(model, flags));
-  CUresult result = model->driver.GraphLaunch(model->graphs[flags], stream);
-  if (result == CUDA_OK) return QC_OK;
-  return fail(model, QC_LAUNCH_FAILED, "cuGraphLaunch: %s (CUDA error %d)", cuda_text(model, result), result);
+  return CALL(model, GraphLaunch, model->graphs[flags], stream);
 }
 
 /* After a run has failed: the same launches one by one, to name the one that fails. A device that
@@ -564,13 +575,6 @@ static qc_status copy_out(qc_model *model, void *const *outputs, uint32_t flags)
     if (bytes > 0) TRY(CALL(model, MemcpyDtoHAsync, outputs[i], model->outputs[i], bytes, model->stream));
   }
   return QC_OK;
-}
-
-static qc_status wait_for(qc_model *model) {
-  CUresult result = model->driver.StreamSynchronize(model->stream);
-  if (result == CUDA_OK) return QC_OK;
-  return fail(model, QC_LAUNCH_FAILED, "the run failed: %s (CUDA error %d); qc_trace names the step that fails",
-              cuda_text(model, result), result);
 }
 
 static qc_status check_run(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags) {
@@ -658,7 +662,8 @@ static qc_status show_layer(qc_model *model, const qc_layer_place *layer, const 
   if (stored == NULL || dense == NULL)
     status = fail(model, QC_NO_MEMORY, "no memory to show %s", layer->tensor.name);
   else if (layer->span > 0)
-    status = CALL(model, MemcpyDtoH, stored, model->arena + layer->offset, (size_t)layer->span);
+    status = CALL(model, MemcpyDtoHAsync, stored, model->arena + layer->offset, (size_t)layer->span, model->stream);
+  if (status == QC_OK) status = wait_for(model);
   if (status == QC_OK) {
     if (layer->span > 0) gather(dense, stored, layer, 0, 0);
     manner->show(manner->user, &layer->tensor, dense);

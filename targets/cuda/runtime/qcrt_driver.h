@@ -24,6 +24,8 @@ enum {
   CUDA_NO_BINARY = 209,
   CUDA_INVALID_PTX = 218,
   CUDA_UNSUPPORTED_PTX_VERSION = 222,
+  CUDA_ILLEGAL_ADDRESS = 700,    /* from here on, what kernels do ... */
+  CUDA_LAUNCH_FAILED = 719,      /* ... up to here */
   CU_MAJOR = 75,                 /* device attributes: the compute capability */
   CU_MINOR = 76,
   CU_MAX_DYNAMIC_SHARED = 8,     /* function attribute */
@@ -46,8 +48,6 @@ enum {
   X(CtxPopCurrent, "cuCtxPopCurrent_v2", (CUcontext *))                                            \
   X(MemAlloc, "cuMemAlloc_v2", (CUdeviceptr *, size_t))                                            \
   X(MemFree, "cuMemFree_v2", (CUdeviceptr))                                                        \
-  X(MemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr, const void *, size_t))                            \
-  X(MemcpyDtoH, "cuMemcpyDtoH_v2", (void *, CUdeviceptr, size_t))                                  \
   X(MemcpyHtoDAsync, "cuMemcpyHtoDAsync_v2", (CUdeviceptr, const void *, size_t, CUstream))        \
   X(MemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2", (void *, CUdeviceptr, size_t, CUstream))              \
   X(MemcpyDtoDAsync, "cuMemcpyDtoDAsync_v2", (CUdeviceptr, CUdeviceptr, size_t, CUstream))         \
