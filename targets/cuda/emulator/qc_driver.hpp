@@ -2,6 +2,7 @@
 // kernels stick to the context as they do on a GPU.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>

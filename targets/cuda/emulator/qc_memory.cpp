@@ -24,18 +24,20 @@ void guarded_free(unsigned char* pointer, size_t, size_t) { std::free(pointer); 
 #else
 
 static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
-static size_t guard_size() { return 16 * static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
+// Only address space: wide enough that a wrong index of a usual tensor stays within.
+static constexpr size_t GUARD = size_t{256} << 20;
 static size_t inner_size(size_t size, size_t alignment) {
   return round_up(round_up(size, alignment), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
 
 unsigned char* guarded_allocate(size_t size, size_t alignment) {
-  const size_t guard = guard_size(), inner = inner_size(size, alignment);
-  void* base = mmap(nullptr, inner + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const size_t inner = inner_size(size, alignment);
+  void* base = mmap(nullptr, inner + 2 * GUARD, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return nullptr;
-  unsigned char* first = static_cast<unsigned char*>(base) + guard;
+  unsigned char* first = static_cast<unsigned char*>(base) + GUARD;
   if (mprotect(first, inner, PROT_READ | PROT_WRITE) != 0) {
-    munmap(base, inner + 2 * guard);
+    munmap(base, inner + 2 * GUARD);
     return nullptr;
   }
   std::memset(first, 0xA5, inner);
@@ -43,9 +45,9 @@ unsigned char* guarded_allocate(size_t size, size_t alignment) {
 }
 
 void guarded_free(unsigned char* pointer, size_t size, size_t alignment) {
-  const size_t guard = guard_size(), inner = inner_size(size, alignment);
+  const size_t inner = inner_size(size, alignment);
   unsigned char* first = pointer + round_up(size, alignment) - inner;
-  munmap(first - guard, inner + 2 * guard);
+  munmap(first - GUARD, inner + 2 * GUARD);
 }
 
 #endif
