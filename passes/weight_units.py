@@ -14,8 +14,8 @@ from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine
 
 BIAS_ROOM = float(1 << 30)
-CLIPS = 80  # scales tried, down to a fifth of the one that clips nothing
-SMALLEST = 0.2
+CLIPS = 48  # scales tried, down to two fifths of the one that clips nothing
+SMALLEST = 0.4
 
 Values = NDArray[Any]
 
@@ -23,8 +23,8 @@ Values = NDArray[Any]
 def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> Affine:
     """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
 
-    By the method `mse` the scale of least squared error instead, at most that one. A channel of
-    nothing but zeros takes the greatest scale of the others.
+    By the method `mse` it may be smaller, if what is clipped costs less than what is rounded. A
+    channel of nothing but zeros takes the greatest scale of the others.
     """
     values: Values = np.asarray(w.array)
     axes = tuple(a for a in range(values.ndim) if a != spec.axis)
@@ -49,16 +49,23 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
 
 
 def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:
-    """Per row, of `CLIPS` scales from `widest` down, the one of least Σ (w − quantized)².
+    """Per row, of `CLIPS` scales from `widest` down, the one of least cost.
+
+    With e = w − quantized the cost is Σ e² + n · (Σ w·e)² / Σ w². The second term is the part of
+    the error that makes the whole row smaller, as clipping does: where the n products of a sum
+    agree in sign it reaches the result whole, while the rest averages out, and the layers behind
+    multiply it up. Least Σ e² alone shrinks each layer by a percent and loses 10 dB in twenty.
 
     All integers of the format are used, the least negative one, too: it costs nothing in two's
-    complement, and one more level holds a channel whose greatest weight is negative.
+    complement, and one more level holds a row whose greatest weight is negative.
     """
     best, least = widest.copy(), np.full(widest.shape, np.inf)
+    power = np.maximum(np.square(rows).sum(1), np.finfo(np.float64).tiny)
     for factor in np.linspace(1.0, SMALLEST, CLIPS):
         scale = np.maximum(widest * factor, np.finfo(np.float32).tiny)
-        steps = np.clip(np.rint(rows / scale[:, None]), elem.lo, elem.hi)
-        error = np.square(rows - steps * scale[:, None]).sum(1)
-        better = error < least
-        best, least = np.where(better, scale, best), np.minimum(error, least)
+        error = rows - scale[:, None] * np.clip(np.rint(rows / scale[:, None]), elem.lo, elem.hi)
+        common = np.square((rows * error).sum(1)) / power
+        cost = np.square(error).sum(1) + rows.shape[1] * common
+        better = cost < least
+        best, least = np.where(better, scale, best), np.minimum(cost, least)
     return np.where(widest > 0, best, 0.0)
