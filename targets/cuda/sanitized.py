@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from qcompile.errors import ToolchainError
 from qcompile.targets.cuda.emulator import Array, Command, EmulationError, Emulator, found_compiler
 
@@ -31,7 +33,7 @@ class Case:
     order: int
 
 
-def run_sanitized(case: Case, arrays: Sequence[Array]) -> list[Array]:
+def run_sanitized(case: Case, arrays: Sequence[Array | np.generic]) -> list[Array]:
     """The arrays as the kernel left them; `EmulationError` carries a sanitizer's report."""
     with tempfile.TemporaryDirectory() as folder:
         given, left = Path(folder) / "given", Path(folder) / "left"
