@@ -23,19 +23,19 @@ struct Copies {
 
   unsigned thread;
   int n_tile;
-  const unsigned char* x[X_COUNT];
-  const unsigned char* w;
+  const unsigned char *inputs, *weights;
+  unsigned x[X_COUNT], w;  // from there; offsets of 32 bits take half the registers of pointers
   int x_shared, w_shared;
 
   Copies(const unsigned char* inputs, const unsigned char* weights, const Place& place)
-      : thread(threadIdx.x), n_tile(place.n_tile) {
+      : thread(threadIdx.x), n_tile(place.n_tile), inputs(inputs), weights(weights) {
     const unsigned row = thread / Shape::X_CHUNKS;
 #pragma unroll
     for (int i = 0; i < X_COUNT; ++i) {
       const int m = place.m_tile * Problem::BM + row + i * (THREADS / Shape::X_CHUNKS);
-      x[i] = inputs + Problem::row(m < Problem::M ? m : Problem::M - 1);
+      x[i] = Problem::row(m < Problem::M ? m : Problem::M - 1);
     }
-    w = weights + (long long)n_tile * Shape::STEPS * Shape::W_BYTES + thread * CHUNK;
+    w = (unsigned)n_tile * (Shape::STEPS * Shape::W_BYTES) + thread * CHUNK;
     // A thread's next chunk lies a multiple of 8 rows further, where the swizzle repeats.
     x_shared = swizzle<Shape::X_CHUNKS>(row, thread % Shape::X_CHUNKS);
     w_shared = Shape::X_BYTES +
@@ -47,14 +47,15 @@ struct Copies {
   bool has_w(int i) const { return W_TOTAL % THREADS == 0 || thread + i * THREADS < W_TOTAL; }
 
   // Where byte `byte` of this thread's chunk of a step lies, from the beginning of its row.
-  int column(int step, int byte) const {
+  unsigned column(int step, int byte) const {
     const unsigned k = step * STEP + thread % Shape::X_CHUNKS * CHUNK + byte;
     const unsigned inside = k % Problem::WORD;
     return Problem::column(n_tile, k - inside) + inside;
   }
 
+  const unsigned char* input(int i, unsigned column) const { return inputs + (x[i] + column); }
   const unsigned char* weight(int step, int i) const {
-    return w + step * Shape::W_BYTES + i * NEXT;
+    return weights + (w + step * Shape::W_BYTES) + i * NEXT;
   }
 };
 
@@ -65,13 +66,13 @@ struct HeldInputs {
   uint4 held[Copy::X_COUNT];
 
   void load(const Copy& copy, int step) {
-    int columns[CHUNK / 4];
+    unsigned columns[CHUNK / 4];
 #pragma unroll
     for (int byte = 0; byte < CHUNK; byte += 4)
       if (byte % Problem::WORD == 0) columns[byte / 4] = copy.column(step, byte);
 #pragma unroll
     for (int i = 0; i < Copy::X_COUNT; ++i)
-      if (copy.has_x(i)) held[i] = gather(copy.x[i], columns);
+      if (copy.has_x(i)) held[i] = gather(copy, i, columns);
   }
 
   void store(const Copy& copy, unsigned char* stage) const {
@@ -80,15 +81,17 @@ struct HeldInputs {
       if (copy.has_x(i)) shared_store16(stage + copy.x_shared + i * Copy::NEXT, held[i]);
   }
 
-  static uint4 gather(const unsigned char* row, const int (&columns)[CHUNK / 4]) {
+  static uint4 gather(const Copy& copy, int i, const unsigned (&columns)[CHUNK / 4]) {
     if constexpr (Problem::WORD == 4) {
-      return make_uint4(global_load4(row + columns[0]), global_load4(row + columns[1]),
-                        global_load4(row + columns[2]), global_load4(row + columns[3]));
+      return make_uint4(
+          global_load4(copy.input(i, columns[0])), global_load4(copy.input(i, columns[1])),
+          global_load4(copy.input(i, columns[2])), global_load4(copy.input(i, columns[3])));
     } else if constexpr (Problem::WORD == 8) {
-      const uint2 low = global_load8(row + columns[0]), high = global_load8(row + columns[2]);
+      const uint2 low = global_load8(copy.input(i, columns[0])),
+                  high = global_load8(copy.input(i, columns[2]));
       return make_uint4(low.x, low.y, high.x, high.y);
     } else {
-      return global_load16(row + columns[0]);
+      return global_load16(copy.input(i, columns[0]));
     }
   }
 };
@@ -115,10 +118,10 @@ struct HeldWeights {
 template <class Problem>
 void start_inputs(const Copies<Problem>& copy, int step, unsigned char* stage) {
   using Copy = Copies<Problem>;
-  const int column = copy.column(step, 0);
+  const unsigned column = copy.column(step, 0);
 #pragma unroll
   for (int i = 0; i < Copy::X_COUNT; ++i)
-    if (copy.has_x(i)) cp_async16(stage + copy.x_shared + i * Copy::NEXT, copy.x[i] + column);
+    if (copy.has_x(i)) cp_async16(stage + copy.x_shared + i * Copy::NEXT, copy.input(i, column));
 }
 
 template <class Problem>

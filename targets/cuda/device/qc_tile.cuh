@@ -86,6 +86,7 @@ struct Tile {
   static_assert(Problem::K_BYTES % STEP == 0 && STEPS > 0, "k is padded to whole steps");
   static_assert(Problem::N_STORED % Problem::LANES == 0, "whole runs are stored");
   static_assert(Problem::N_STORED <= N_TILES * Problem::BN, "what is stored is computed");
+  static_assert((long long)N_TILES * STEPS * W_BYTES < 1LL << 32, "weights of less than 4 GiB");
   static_assert(!PACKED || Problem::K_BYTES < 1 << 16,
                 "sums of 16 times a 4-bit weight times 8 bits fit 32 bits");
 };

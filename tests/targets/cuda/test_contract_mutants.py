@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant("half a swizzle", TILE, "% CHUNKS))) * CHUNK", "% 2))) * CHUNK", BACKGROUND),
     Mutant("splits overlap", TILE, "/ Problem::SPLITS", "/ 3", OLD),
     Mutant("places beyond the last are read", COPY, "m < Problem::M ? m :", "true ? m :", OLD),
-    Mutant("weights of the first tile", COPY, "(long long)n_tile", "0LL", OLD),
+    Mutant("weights of the first tile", COPY, "(unsigned)n_tile", "0u", OLD),
     Mutant("chunks of another row", COPY, "row + i * (THREADS", "row + 0 * (THREADS", OLD),
     Mutant("a column too far", COPY, "+ inside", "+ inside + 16", BACKGROUND),
     Mutant("rows of the wrong half", PRODUCTS, "lane % 16, lane / 16", "lane, 0", BACKGROUND),
