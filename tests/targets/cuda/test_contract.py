@@ -36,6 +36,7 @@ STEM = Images(1, 21, 23, 8, window=7, stride=2, word=4)
 WORD_8 = Images(2, 9, 9, 16, window=3, word=8)
 GROUPED = Images(2, 7, 8, 32, window=3, groups=3)
 VECTOR = Images(1, 1, 1, 4608)
+PANELS = Images(40, 1, 1, 6144, word=64)  # the weights of four tiles are cut into two panels
 SHORTEST = Images(40, 1, 1, 8, word=4)
 ONE_PLACE_EACH = Images(7, 1, 1, 4608, word=64)
 
@@ -76,6 +77,7 @@ FEW = named(
         Case(80, 4, 4, LEAST, VECTOR, 40, splits=3, stages=4, lanes=32),
         Case(75, 8, 8, LEAST, VECTOR, 40, splits=2),
         Case(80, 8, 4, LEAST, WORD_8, 20, splits=3),
+        Case(80, 8, 8, SMALL, PANELS, 250),
     ]
 )
 
