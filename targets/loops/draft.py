@@ -53,7 +53,8 @@ class Step_:
     """One kernel call of the program: which node it computes, its nest and its arrays.
 
     `border`: a halo to fill first. `shows`: where the node's value lies when the step is done.
-    `plan`: what a machine says of the way in which the nest is run, if anything.
+    `plan`: what a machine says of the way in which the nest is run, if anything. `beside`: further
+    nodes that are computed along, and their values; the kernel is given their memory last.
     """
 
     node: Node
@@ -62,6 +63,7 @@ class Step_:
     border: Value | None = None
     shows: Value | None = None
     plan: object = None
+    beside: tuple[tuple[Node, Value], ...] = ()
 
 
 @dataclass
@@ -187,9 +189,9 @@ class Draft:
 
     def table(self, entries: Ints) -> Table:
         """A step that is looked up at the loop's index."""
-        place = self.weights.put(np.asarray(entries).astype(np.int32))
-        number = self.view(place, "i32", (0,) * len(self.shape))
-        return Table(number)
+        steps = np.asarray(entries).astype(np.int32)
+        number = self.view(self.weights.put(steps), "i32", (0,) * len(self.shape))
+        return Table(number, int(np.gcd.reduce(steps.reshape(-1), initial=0)) or 1)
 
     def extents(self) -> tuple[int, ...]:
         """Output extents in loop order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Arg, Draft, External, Step_, Stored, Value, Weights
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.layout import SLACK, Layout, dense, packed, padded_width
-from qcompile.targets.loops.nest import Nest, View, nbytes
+from qcompile.targets.loops.nest import Also, Nest, View, nbytes
 from qcompile.targets.loops.pointwise import Chain, stored
 
 Halo = tuple[tuple[int, int], ...]
@@ -42,6 +42,7 @@ class Lowering:
     wanted: dict[Node, Layout] = field(default_factory=dict[Node, Layout])
     formats: dict[Node, str] = field(default_factory=dict[Node, str])
     halos: dict[Node, tuple[Halo, float]] = field(default_factory=dict[Node, tuple[Halo, float]])
+    beside: dict[Node, Group] = field(default_factory=dict[Node, Group])
     copies: dict[tuple[Node, Layout, float, str], Value] = field(
         default_factory=dict[tuple[Node, Layout, float, str], Value]
     )
@@ -63,6 +64,10 @@ class Lowering:
     def padded(self, extent: int, elem: str) -> int:
         """The stored extent of an innermost axis."""
         return padded_width(extent)
+
+    def companions(self, every: Sequence[Group]) -> Mapping[Node, Group]:
+        """Groups that are written along with others, by the others' heads."""
+        return {}
 
     def byte_lanes(self, channels: int) -> int:
         """Lanes for a nest that works on bytes only."""
@@ -199,11 +204,12 @@ class Lowering:
         init: e.Expr | None = None,
         border: Value | bool = True,
         place: tuple[Sequence[int], int] | None = None,
+        beside: Sequence[tuple[Node, Value, e.Expr]] = (),
     ) -> None:
         """The step that writes `result` (after reducing `body`) to the target's places.
 
         `place`: strides and offset that replace those of the target's layout. `border`: what halo
-        is filled before, the target's own unless said otherwise.
+        is filled before, the target's own unless said otherwise. `beside`: what else is written.
         """
         if 0 in draft.extents():
             return
@@ -212,17 +218,19 @@ class Lowering:
         out = draft.made(target.elem, strides, offset=offset + start)
         assert draft.exact or not isinstance(target.where, External)
         narrow = target.layout.width < 16 and draft.lanes > 1
+        loops = len(draft.extents()) + len(inner)
         nest = Nest(
             outer=draft.extents(),
             inner=tuple(inner),
-            views=tuple(_long(v, len(draft.extents()) + len(inner)) for v in draft.views),
-            out=_long(out, len(draft.extents()) + len(inner)),
+            views=tuple(_long(v, loops) for v in draft.views),
+            out=_long(out, loops),
             body=body,
             combine=combine,
             init=init,
             finish=result,
             lanes=draft.lanes,
             exact=draft.exact or narrow,
+            also=tuple(self._also(draft, value, made, loops) for _, value, made in beside),
         )
         around = target if border is True else border
         halo = around if isinstance(around, Value) and around.layout.has_halo else None
@@ -232,7 +240,13 @@ class Lowering:
         shows = (
             shown if shown is not None and isinstance(at, Buffer) and at == shown.where else None
         )
-        self.steps.append(Step_(node, self.scheduled(nest), args, halo, shows))
+        more = tuple((other, value) for other, value, _ in beside)
+        self.steps.append(Step_(node, self.scheduled(nest), args, halo, shows, beside=more))
+
+    def _also(self, draft: Draft, value: Value, result: e.Expr, loops: int) -> Also:
+        strides, start = draft.on_grid(value.layout.strides)
+        out = draft.made(value.elem, strides, offset=value.layout.offset + start)
+        return Also(_long(out, loops), result)
 
 
 def _serves(value: Value, order: tuple[int, ...], halo: Halo, fill: float) -> bool:

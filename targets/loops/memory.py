@@ -11,8 +11,8 @@ def planned(lowered: Lowered) -> Program[int]:
     """The steps' buffers in one arena."""
     calls: list[Call[int]] = []
     for i, step in enumerate(lowered.steps):
-        buffers = [a for a in step.args if isinstance(a, Buffer)]
-        writes = tuple(a for a in step.args[-1:] if isinstance(a, Buffer))
-        reads = tuple(b for b in buffers[: len(buffers) - len(writes)])
+        written = (step.args[-1], *(value.where for _, value in step.beside))
+        writes = tuple(a for a in written if isinstance(a, Buffer))
+        reads = tuple(a for a in step.args[:-1] if isinstance(a, Buffer))
         calls.append(Call(i, reads, writes))
     return plan(calls)

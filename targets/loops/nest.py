@@ -23,9 +23,13 @@ def nbytes(count: int, elem: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A step that is looked up: the i32 that view number `view` holds at the loop's index."""
+    """A step that is looked up: the i32 that view number `view` holds at the loop's index.
+
+    All entries are multiples of `multiple`.
+    """
 
     view: int
+    multiple: int = 1
 
 
 Step: TypeAlias = int | Table
@@ -47,6 +51,14 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Also:
+    """A second result at the same places: where it goes, and what it is."""
+
+    out: View
+    result: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Nest:
     """for each output place: y = finish(reduce over `inner` of body, from init).
 
@@ -55,6 +67,7 @@ class Nest:
     `inner`: reduced extents (empty: a map, `body` is None). `combine`: add max min, or `dot`.
     `tile`: how many places of each output loop (blocks, for the last) are computed together.
     `order`: output loops from slowest to fastest. `unroll`: innermost reduced loops spelled out.
+    `also`: further results of the same places, written beside `finish`.
     """
 
     outer: tuple[int, ...]
@@ -71,6 +84,7 @@ class Nest:
     order: tuple[int, ...] = ()
     unroll: int = 0
     inside: int = 0
+    also: tuple[Also, ...] = ()
 
     @property
     def blocks(self) -> int:
@@ -128,6 +142,7 @@ def drop_unit_loops(nest: Nest) -> Nest:
         inner=tuple(nest.inner[i] for i in kept_inner),
         views=tuple(narrow(v) for v in nest.views),
         out=narrow(nest.out),
+        also=tuple(Also(narrow(a.out), a.result) for a in nest.also),
     )
 
 
@@ -136,7 +151,7 @@ def _mergeable(nest: Nest, i: int) -> bool:
         isinstance(a := view.steps[i], int)
         and isinstance(b := view.steps[i + 1], int)
         and a == b * nest.outer[i + 1]
-        for view in (*nest.views, nest.out)
+        for view in (*nest.views, nest.out, *(a.out for a in nest.also))
     )
 
 
@@ -146,5 +161,9 @@ def _merge(nest: Nest, i: int) -> Nest:
 
     outer = (*nest.outer[:i], nest.outer[i] * nest.outer[i + 1], *nest.outer[i + 2 :])
     return replace(
-        nest, outer=outer, views=tuple(merged(v) for v in nest.views), out=merged(nest.out)
+        nest,
+        outer=outer,
+        views=tuple(merged(v) for v in nest.views),
+        out=merged(nest.out),
+        also=tuple(Also(merged(a.out), a.result) for a in nest.also),
     )

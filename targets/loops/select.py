@@ -68,6 +68,8 @@ def lower(ctx: Lowering) -> Lowered:
     every = groups(graph)
     _want_halos(ctx)
     hints = _hints(graph)
+    ctx.beside.update(ctx.companions(every))
+    along = {id(group) for group in ctx.beside.values()}
     entering = {id(g): g for g in every if _enters(g, graph)}
     leaving = {id(g): g for g in every if _leaves(g, graph)}
     _bind_inputs(ctx, real=True)
@@ -76,7 +78,7 @@ def lower(ctx: Lowering) -> Lowered:
     enter_real = _take(ctx)
     enter_raw = _enter_raw(ctx, list(entering.values()))
     for group in every:
-        if id(group) not in entering and id(group) not in leaving:
+        if id(group) not in entering and id(group) not in leaving and id(group) not in along:
             _group(ctx, group, hints)
     body = _take(ctx)
     leave_raw, leave_real = _outputs(ctx, leaving)
@@ -119,6 +121,8 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
     _check(group)
     ctx.formats[group.head] = ctx.format_of(group)
     ctx.wanted[group.head] = _layout(ctx, group, hints)
+    if group.head in ctx.beside:
+        _lie_alike(ctx, ctx.beside[group.head], ctx.wanted[group.head])
     match group.root:
         case None:
             pointwise(ctx, group, ctx.allocate(group.head))
@@ -134,6 +138,13 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
             rows(ctx, group)
         case _:
             move(ctx, group)
+
+
+def _lie_alike(ctx: Lowering, group: Group, layout: Layout) -> None:
+    """The result of a group that is written along with another, in the same order."""
+    elem = ctx.format_of(group)
+    ctx.formats[group.head] = elem
+    ctx.wanted[group.head] = ctx.packed(layout.shape, layout.order, elem)
 
 
 def _check(group: Group) -> None:
