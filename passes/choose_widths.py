@@ -52,12 +52,12 @@ def choose_widths(graph: Graph, rule: WidthRule) -> dict[Node, Choice]:
             found[node] = Choice(asked[-1], "asked for")
         elif weight(node) is None:
             found[node] = Choice(W8A8, "a product of two values")
+        elif is_depthwise(node):
+            found[node] = Choice(rule.depthwise, "depthwise: not run on tensor cores")
         elif node in first:
             found[node] = Choice(rule.ends, "it reads an input")
         elif node in last:
             found[node] = Choice(rule.ends, "no contraction is behind it")
-        elif is_depthwise(node):
-            found[node] = Choice(rule.depthwise, "depthwise: not run on tensor cores")
         else:
             found[node] = Choice(rule.default)
     return found

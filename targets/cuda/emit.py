@@ -136,7 +136,7 @@ def _launches(
     lowered: Lowered,
     sources: Sequence[KernelSource],
     program: Program[int],
-    shows: dict[int, tuple[int, ...]],
+    shows: dict[int, tuple[int, int]],
 ) -> Iterable[p.Launch]:
     phases = (
         (p.Phase.ENTER_REAL, lowered.enter_real),
@@ -158,7 +158,8 @@ def _launches(
                 args=tuple(_where(arg, program) for arg in given),
                 phase=phase,
                 node=step.node.name or step.node.op,
-                shows=shows.get(index, (-1,))[-1],
+                shows=shows.get(index, (-1, 0))[0],
+                shown=shows.get(index, (-1, 0))[1],
             )
             index += 1
 
@@ -177,16 +178,17 @@ def _where(arg: Arg, program: Program[int]) -> p.Where:
 
 def _layers(
     lowered: Lowered, program: Program[int]
-) -> tuple[tuple[p.Layer, ...], dict[int, tuple[int, ...]]]:
-    """Values that lie complete in memory, and which of them do after each step."""
+) -> tuple[tuple[p.Layer, ...], dict[int, tuple[int, int]]]:
+    """Values that lie complete in memory; after each step the first such, and how many."""
     last: dict[int, tuple[int, Node, Value]] = {}
     for i, step in enumerate(lowered.steps):
         shown = () if step.shows is None else ((step.node, step.shows), *step.beside)
         last |= {id(node): (i, node, value) for node, value in shown}
     layers: list[p.Layer] = []
-    shows: dict[int, tuple[int, ...]] = {}
+    shows: dict[int, tuple[int, int]] = {}
     for i, node, value in sorted(last.values(), key=lambda entry: entry[0]):
-        shows[i] = (*shows.get(i, ()), len(layers))
+        first, count = shows.get(i, (len(layers), 0))
+        shows[i] = (first, count + 1)
         layers.append(_layer(node, value, program))
     return tuple(layers), shows
 

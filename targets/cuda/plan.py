@@ -59,8 +59,8 @@ class Phase(IntEnum):
 class Launch:
     """One kernel on `grid` blocks of `block` threads; `shared` bytes of dynamic shared memory.
 
-    `args` are pointers, in the kernel's order. `shows` is the layer that is complete after it; -1
-    if none is.
+    `args` are pointers, in the kernel's order. After it `shown` layers are complete, number `shows`
+    and those that follow; −1 if there are none.
     """
 
     kernel: str
@@ -71,6 +71,7 @@ class Launch:
     phase: Phase
     node: str
     shows: int = -1
+    shown: int = 0
 
     def __post_init__(self) -> None:
         good = (
@@ -78,7 +79,7 @@ class Launch:
             and 0 < self.block <= MAX_BLOCK
             and 0 <= self.shared <= MAX_SHARED
             and len(self.args) <= MAX_ARGS
-            and self.shows >= -1
+            and (self.shows >= 0 if self.shown > 0 else self.shows == -1 and self.shown == 0)
         )
         require(good, f"launch of {self.kernel} for {self.node}: out of range: {self}")
 
@@ -223,7 +224,7 @@ class Plan:
         for layer in self.layers:
             require(layer.end <= self.arena_bytes, f"layer {layer.name} lies outside the arena")
         for launch in self.launches:
-            good = launch.shows < len(self.layers) and all(map(self._holds, launch.args))
+            good = launch.shows + launch.shown <= len(self.layers) and all(map(self._holds, launch.args))
             require(good, f"{launch.node}: {launch} lies outside of what there is")
 
     @property

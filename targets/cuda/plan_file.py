@@ -173,6 +173,7 @@ def _write_launch(w: Writer, kernels: tuple[str, ...], launch: Launch) -> None:
     kernel = kernels.index(launch.kernel)
     w.each((kernel, launch.grid, launch.block, launch.shared, launch.phase), w.u32)
     w.i32(launch.shows)
+    w.u32(launch.shown)
     w.text(launch.node)
     w.u32(len(launch.args))
     for kind, value in map(flat, launch.args):
@@ -184,9 +185,9 @@ def _read_launch(r: Reader, kernels: tuple[str, ...]) -> Launch:
     kernel = _chosen(kernels, r.u32())
     grid, block, shared = r.u32(), r.u32(), r.u32()
     phase = _chosen(tuple(Phase), r.u32())
-    shows, node = r.i32(), r.text()
+    shows, shown, node = r.i32(), r.u32(), r.text()
     args = r.each(r.u32(), partial(_read_where, r))
-    return Launch(kernel, grid, block, shared, args, phase, node, shows)
+    return Launch(kernel, grid, block, shared, args, phase, node, shows, shown)
 
 
 def _read_where(r: Reader) -> Where:

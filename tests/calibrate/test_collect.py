@@ -53,3 +53,15 @@ def test_the_edge_that_is_not_finite_is_named():
     graph = read("def f(x: f32[2]):\n    big = exp(x)\n    y = relu(big)\n    return y")
     with pytest.raises(CalibrationError, match="big: the float model gives NaN or infinity"):
         collect(graph, [graph.named("big")], [(np.array([1e9, 0], np.float32),)])
+
+
+def test_marks_of_one_value_share_what_was_seen():
+    graph = read("""
+        def f(x: f32[2, 3]):
+            y = relu(x)
+            wide = observe(y, spec=spec())
+            narrow = observe(wide, spec=spec(elem=u4))
+            return wide, narrow
+        """)
+    first, second = collect(graph, graph.results, [seeded_inputs(graph)])
+    assert first is second

@@ -110,6 +110,25 @@ def test_a_dead_part_of_a_concat_joins_nothing():
     assert unit(graph, "z").scale[0] == pytest.approx(0.01)
 
 
+def test_a_value_marked_twice_has_a_unit_for_each_width():
+    check_rewrite(
+        """
+        def f(x: f32[1, 2]):
+            x_range = observe(x, spec=spec(), name="x.range")
+            x_u4_range = observe(x_range, spec=spec(elem=u4), name="x.u4.range")
+            return x_range, x_u4_range
+        """,
+        Calibrate([seen(0.0, 2.55)] * 2),
+        """
+        def f(x: f32[1, 2]):
+            x_2: f32[1, 2] = fake_quant(x, elem=u8, unit=q(0.009999999776482582), name="x")
+            x_u4: f32[1, 2] = fake_quant(x_2, elem=u4, unit=q(0.17000000178813934), name="x.u4")
+            return {"x_range": x_2, "x_u4_range": x_u4}
+        """,
+        within=2.0,
+    )
+
+
 def test_the_unit_of_a_joined_value_is_that_of_its_coarsest_part():
     graph = calibrated(CONCAT, (0.0, 1.0), (0.0, 10.0))
     assert unit_of(graph.named("c")) == unit(graph, "z")

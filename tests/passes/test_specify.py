@@ -3,9 +3,13 @@
 import pytest
 
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.quant import Observe, Spec
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I8, U8
+from qcompile.ir.widths import W4A4, W4A8, W8A8
+from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import Specify, without_marks
 from tests.helpers import assert_same_meaning, check_rewrite, check_unchanged, read
@@ -155,3 +159,169 @@ def test_marks_can_be_taken_off():
     bare = without_marks(PASS.run(before))
     assert marked(bare) == []
     assert_same_meaning(before, bare, within=0)
+
+
+FOUR = Recipe(widths=WidthRule(W4A4, ends=W4A4))
+
+
+def widths(graph: Graph) -> dict[str, str]:
+    """What every contraction reads: the formats of its input and its weight."""
+    return {n.name: f"{_elem(n.operands[0])} {_elem(n.operands[1])}" for n in graph.nodes
+            if isinstance(n, Conv)}  # fmt: skip
+
+
+def _elem(node: Node) -> str:
+    """The format of the mark that a value comes from, through moves."""
+    while not isinstance(node, Observe):
+        node = node.operands[0]
+    return str(node.spec.elem)
+
+
+def test_a_value_for_contractions_of_4_bits_alone_is_marked_once():
+    check_rewrite(
+        """
+        def f(x: f32[1, 2, 4, 4]):
+            w: f32[2, 2, 1, 1] = const(...)
+            y = conv(x, w)
+            return y
+        """,
+        Specify(FOUR),
+        """
+        def f(x: f32[1, 2, 4, 4]):
+            x_range: f32[1, 2, 4, 4] = observe(x, spec=spec(elem=u4, method="auto"), name="x.range")
+            w: f32[2, 2, 1, 1] = const(...)
+            w_range: f32[2, 2, 1, 1] = observe(w, spec=spec(elem=i4, symmetric=True, axis=0, method="mse"), name="w.range")
+            y: f32[1, 2, 4, 4] = conv(x_range, w_range)
+            return y
+        """,  # noqa: E501
+        within=0,
+    )
+
+
+def test_a_skip_connection_stays_in_8_bits_and_the_convolution_reads_a_narrow_copy():
+    check_rewrite(
+        """
+        def f(x: f32[1, 2, 4, 4]):
+            w: f32[2, 2, 1, 1] = const(...)
+            a = conv(x, w)
+            y = add(x, a)
+            return y
+        """,
+        Specify(FOUR),
+        """
+        def f(x: f32[1, 2, 4, 4]):
+            x_range: f32[1, 2, 4, 4] = observe(x, spec=spec(method="auto"), name="x.range")
+            x_u4_range: f32[1, 2, 4, 4] = observe(x_range, spec=spec(elem=u4, method="auto"), name="x.u4.range")
+            w: f32[2, 2, 1, 1] = const(...)
+            w_range: f32[2, 2, 1, 1] = observe(w, spec=spec(elem=i4, symmetric=True, axis=0, method="mse"), name="w.range")
+            a: f32[1, 2, 4, 4] = conv(x_u4_range, w_range)
+            y: f32[1, 2, 4, 4] = add(x_range, a)
+            return y
+        """,  # noqa: E501
+        within=0,
+    )
+
+
+POOL = "kernel=(2, 2), stride=(1, 1), pads=(0, 0, 0, 0), dilation=(1, 1)"
+MIXED = {
+    "first and last keep 8 bits": (
+        WidthRule(W4A4),
+        "a = conv(x, w); b = conv(a, w); y = conv(b, w)",
+        {"a": "u8 i8", "b": "u4 i4", "y": "u8 i8"},
+        "x:u8 a:u4 b:u8",
+    ),
+    "weights alone": (
+        WidthRule(W4A8, ends=W4A8),
+        "a = conv(x, w); y = conv(a, w)",
+        {"a": "u8 i4", "y": "u8 i4"},
+        "x:u8 a:u8",
+    ),
+    "one layer by name": (
+        WidthRule(overrides={"y": W4A4}),
+        "a = conv(x, w); y = conv(a, w)",
+        {"a": "u8 i8", "y": "u4 i4"},
+        "x:u8 a:u4",
+    ),
+    "two readers of different widths": (
+        WidthRule(W8A8, overrides={"b": W4A4}),
+        "a = conv(x, w); b = conv(a, w); c = conv(a, w); y = add(b, c)",
+        {"a": "u8 i8", "b": "u4 i4", "c": "u8 i8"},
+        "x:u8 a:u8 a.u4:u4",
+    ),
+    "a move passes 4 bits up when all its readers want them": (
+        WidthRule(W4A4, ends=W4A4),
+        f"a = conv(x, w); p = max_pool(a, {POOL}); y = conv(p, w)",
+        {"a": "u4 i4", "y": "u4 i4"},
+        "x:u4 a:u4",
+    ),
+    "a move whose readers differ moves 8 bits and is narrowed behind": (
+        WidthRule(W4A4, ends=W4A4),
+        f"a = conv(x, w); p = max_pool(a, {POOL}); b = conv(p, w); t = sigmoid(p); y = add(b, t)",
+        {"a": "u4 i4", "b": "u4 i4"},
+        "x:u4 a:u8 p.u4:u4 t:u8",
+    ),
+    "a move that is read in reals, too": (
+        WidthRule(W4A4, ends=W4A4),
+        "a = conv(x, w); t = transpose(a, perm=(0, 1, 3, 2)); b = conv(t, w); e = exp(t); "
+        "y = add(b, e)",
+        {"a": "u4 i4", "b": "u4 i4"},
+        "x:u4 a:u8 t.u4:u4 e:u8",
+    ),
+    "the parts of a concat": (
+        WidthRule(W4A4, ends=W4A4),
+        "a = conv(x, w); b = relu(a); c = concat((x, b), axis=0); y = conv(c, w)",
+        {"a": "u4 i4", "y": "u4 i4"},
+        "x:u4 b:u4",
+    ),
+    "a part of a concat that an addition reads, too": (
+        WidthRule(W4A4, ends=W4A4),
+        "a = conv(x, w); c = concat((x, a), axis=0); b = conv(c, w); d = slice(b, axes=(0,), "
+        "starts=(0,), stops=(1,), steps=(1,)); y = add(x, d)",
+        {"a": "u4 i4", "b": "u4 i4"},
+        "x:u8 x.u4:u4 a:u4 b:u8",
+    ),
+    "tables, averages and products of values want 8 bits": (
+        WidthRule(W4A4, ends=W4A4),
+        "a = conv(x, w); t = sigmoid(a); m = mul(t, a); y = reduce_mean(m, axes=(2, 3))",
+        {"a": "u4 i4"},
+        "x:u4 a:u8 t:u8 m:u8",
+    ),
+    "depthwise": (
+        WidthRule(W4A4, ends=W4A4),
+        "d: f32[2, 1, 1, 1] = const(...); a = conv(x, d, groups=2); y = conv(a, w)",
+        {"a": "u8 i8", "y": "u4 i4"},
+        "x:u8 a:u4",
+    ),
+    "depthwise on request": (
+        WidthRule(W4A4, ends=W4A4, overrides={"a": W4A4}),
+        "d: f32[2, 1, 1, 1] = const(...); a = conv(x, d, groups=2); y = conv(a, w)",
+        {"a": "u4 i4", "y": "u4 i4"},
+        "x:u4 a:u4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "body", "reads", "marks"), MIXED.values(), ids=MIXED.keys())
+def test_widths(rule: WidthRule, body: str, reads: dict[str, str], marks: str):
+    before = read(CONV.format(body.replace("; ", "\n        ")))
+    after = Specify(Recipe(widths=rule)).run(before)
+    assert widths(after) == reads
+    seen = [n for n in after.nodes if isinstance(n, Observe) and not isinstance(n.x, Const)]
+    found = {f"{n.name.removesuffix('.range')}:{n.spec.elem}" for n in seen}
+    assert found == set(marks.split())
+    assert_same_meaning(before, after, within=0)
+    assert Specify(Recipe(widths=rule)).run(after) is after
+
+
+def test_an_output_keeps_8_bits():
+    text = """
+    def f(x: f32[1, 2, 4, 4]):
+        w: f32[2, 2, 1, 1] = const(...)
+        a = conv(x, w)
+        b = conv(a, w)
+        return a, b
+    """
+    after = Specify(FOUR).run(read(text))
+    assert marked(after) == ["x", "a", "a.range"]
+    assert isinstance(after.results[0], Observe)
+    assert after.results[0].spec.elem == U8

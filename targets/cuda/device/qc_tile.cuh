@@ -44,7 +44,10 @@ struct Tile {
   static constexpr int SLICE = larger(16, 32 * Problem::LANES / Problem::WN);
   static constexpr int SLICE_BYTES = SLICE * Problem::WN * 4;
 
-  static constexpr int SHARED_BYTES = larger(Problem::STAGES * STAGE_BYTES, WARPS* SLICE_BYTES);
+  // The stages, and after them the slices of all warps in the same place.
+  static constexpr int STAGES_BYTES = Problem::STAGES * STAGE_BYTES;
+  static constexpr int SLICES_BYTES = WARPS * SLICE_BYTES;
+  static constexpr int SHARED_BYTES = larger(STAGES_BYTES, SLICES_BYTES);
 
   // Blocks that run at the same time should read the same bytes, so neighbours share the rows of x
   // and differ in the channels. Where the weights are too large to stay in the second-level cache

@@ -520,8 +520,9 @@ static qc_status launch_all(qc_model *model, uint32_t flags, CUstream stream, co
       TRY(launch_one(model, launch, arguments, stream));
       CUresult result = manner->waits ? model->driver.StreamSynchronize(stream) : CUDA_OK;
       if (result != CUDA_OK) return failed_at(model, launch, result);
-      if (manner->show != NULL && launch->shows >= 0)
-        TRY(show_layer(model, &model->plan.layer[launch->shows], manner));
+      if (manner->show != NULL)
+        for (uint32_t k = 0; k < launch->shown; k++)
+          TRY(show_layer(model, &model->plan.layer[launch->shows + k], manner));
     }
     arguments += launch->count;
   }

@@ -58,7 +58,8 @@ typedef struct {
 
 typedef struct {
   uint32_t kernel, grid, block, shared, phase, count;
-  int32_t shows;
+  int32_t shows; /* the first layer that is complete after it, or -1 */
+  uint32_t shown; /* how many, one after another */
   const char *node;
   qc_where *args;
 } qc_launch;
@@ -322,10 +323,13 @@ static void qc_read_launch(qc_reader *r, qc_launch *l, const qc_plan *plan) {
   l->shared = qc_choice(r, QC_MAX_SHARED + 1, "shared memory");
   l->phase = qc_choice(r, QC_PHASES, "phase");
   l->shows = (int32_t)qc_u32(r);
+  l->shown = qc_u32(r);
   l->node = qc_text(r);
   qc_need(r, l->grid > 0 && l->grid <= INT32_MAX, "its grid is out of range");
   qc_need(r, l->block > 0 && l->block <= QC_MAX_BLOCK, "its block is out of range");
-  qc_need(r, l->shows >= -1 && (l->shows < 0 || (uint32_t)l->shows < plan->layers), "it shows no layer");
+  const int none = l->shows == -1 && l->shown == 0;
+  const int some = l->shows >= 0 && l->shown > 0 && l->shown <= plan->layers && (uint32_t)l->shows <= plan->layers - l->shown;
+  qc_need(r, none || some, "it shows no layer");
   l->count = qc_choice(r, QC_MAX_ARGS + 1, "arguments");
   l->args = qc_place(r, l->count, sizeof *l->args);
   for (uint32_t i = 0; i < l->count && r->status == QC_OK; i++) qc_read_where(r, &l->args[i], plan);

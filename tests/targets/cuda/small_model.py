@@ -39,7 +39,7 @@ PLAIN = Form("u8", SHAPE)
 
 
 def one(kernel: str, args: tuple[Where, ...], phase: Phase, node: str, shows: int = -1) -> Launch:
-    return Launch(kernel, 2, 8, 0, args, phase, node, shows)
+    return Launch(kernel, 2, 8, 0, args, phase, node, shows, int(shows >= 0))
 
 
 LAUNCHES = (

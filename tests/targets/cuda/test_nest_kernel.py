@@ -1,5 +1,7 @@
 """Whole graphs by generated kernels in the emulator: integers bit for bit, reals nearly so."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,8 @@ AT_VALUES = case("at_values", gather_at_values())
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
-    return built([*CASES.values(), AT_VALUES], tmp_path_factory.mktemp("emulator"))
+def emulator(emulator_cache: Path) -> Emulator:
+    return built([*CASES.values(), AT_VALUES], emulator_cache)
 
 
 @pytest.mark.parametrize("name", EXACT)

@@ -85,9 +85,11 @@ def plans(draw) -> Plan:
         Launch, st.sampled_from(["first", "second", "third"]), st.integers(1, (1 << 31) - 1),
         st.integers(1, 1024), st.integers(0, 1 << 18),
         st.lists(st.one_of(wheres), max_size=5).map(tuple), st.sampled_from(list(Phase)), TEXT,
-        st.integers(-1, len(shown) - 1),
     )  # fmt: skip
-    launches = tuple(draw(st.lists(launch, max_size=5)))
+    runs = [(i, n - i) for n in range(len(shown) + 1) for i in range(n)]
+    layer_run = st.sampled_from([(-1, 0), *runs])
+    both = st.tuples(launch, layer_run).map(lambda t: replace(t[0], shows=t[1][0], shown=t[1][1]))
+    launches = tuple(draw(st.lists(both, max_size=5)))
     kernels = tuple(dict.fromkeys(launch.kernel for launch in launches))
     found = tuple(draw(st.lists(images(kernels), max_size=2)))
     checksum = draw(st.integers(0, (1 << 64) - 1))

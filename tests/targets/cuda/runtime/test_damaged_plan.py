@@ -48,6 +48,7 @@ TOO_MUCH = (1 << 40) + 1
         (("launches", 0, "phase"), 5, "launch 0: phase 5 of 5"),
         (("launches", 0, "shows"), 3, "launch 0: it shows no layer"),
         (("launches", 0, "shows"), -2, "launch 0: it shows no layer"),
+        (("launches", 0, "shown"), 4, "launch 0: it shows no layer"),
         (("launches", 0, "args"), (Arena(0),) * 65, "launch 0: arguments 65 of 65"),
         (("launches", 2, "args", 0), Arena(256), "outside the arena: 256 of 256"),
         (("launches", 2, "args", 1), Weights(128), "outside the weights: 128 of 128"),
