@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.numerics.rounding import shift_half_up
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft
 
 INT32_MAX = (1 << 31) - 1
 INT64_MAX = (1 << 63) - 1
+FEW = 1 << 12  # integers that are all tried
 
 
 def rescaled(
@@ -57,6 +59,7 @@ def _by_one(x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paire
     if value(x.hi) > hi:
         x = e.clip(x, -INT32_MAX - 1, _last(value, hi, x.lo, x.hi, strict=m > 1 << shift))
     low, high = value(x.lo), value(x.hi)
+    m, shift = shorter(m, shift, x.lo, x.hi)
     half = (1 << shift) >> 1
     bounds = (max(min(low, hi), lo), min(max(high, lo), hi))
     if max(-x.lo, x.hi) * m + half <= INT32_MAX:
@@ -65,6 +68,25 @@ def _by_one(x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paire
     fits = max(-low, high) <= INT32_MAX and _reach(x, m, shift, plus) <= INT64_MAX
     held = e.Rescale(*bounds, "i32", x, e.imm(m), shift, plus, paired=paired and fits)
     return held
+
+
+def shorter(m: int, shift: int, lo: int, hi: int) -> tuple[int, int]:
+    """A multiplier and shift that rescale every integer of lo … hi to the same value, half up.
+
+    The shortest whose products fit 32 bits; the given ones where the range is long or there is none.
+    """
+    greatest = max(-lo, hi)
+    if greatest * m + ((1 << shift) >> 1) <= INT32_MAX or hi - lo >= FEW:
+        return m, shift
+    every = np.arange(lo, hi + 1, dtype=np.int64)
+    wanted = shift_half_up(every * m, shift)
+    for fewer in range(shift):
+        rounded = (m + (1 << (shift - fewer - 1))) >> (shift - fewer)
+        if greatest * rounded + ((1 << fewer) >> 1) > INT32_MAX:
+            break
+        if np.array_equal(shift_half_up(every * rounded, fewer), wanted):
+            return rounded, fewer
+    return m, shift
 
 
 def _first(value: Any, lo: int, least: int, greatest: int, *, strict: bool) -> int:
