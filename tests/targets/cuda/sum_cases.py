@@ -1,5 +1,7 @@
 """Graphs that reduce: every kind of loop."""
 
+from typing import Any
+
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import softmax_integer
@@ -70,7 +72,7 @@ def float_contractions() -> Graph:
 
 
 def max_pools() -> Graph:
-    windows = [
+    windows: list[Any] = [
         ((1, 16, 8, 8), (2, 2), (2, 2), (0, 0, 0, 0), (1, 1)),
         ((1, 20, 9, 7), (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
         ((1, 8, 9, 9), (2, 2), (1, 1), (1, 1, 1, 1), (2, 2)),
@@ -88,7 +90,7 @@ def max_pools() -> Graph:
 
 
 def average_pools() -> Graph:
-    windows = [
+    windows: list[Any] = [
         ((1, 20, 9, 7), (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
         ((2, 3, 6, 6), (3, 2), (1, 2), (1, 0, 0, 1), (1, 1)),
         ((1, 10, 20), (3,), (2,), (1, 1), (1,)),
