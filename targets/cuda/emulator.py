@@ -29,7 +29,7 @@ COMPILERS = ("g++", "c++", "clang++")
 COMPILE = ("-std=c++17", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", "-pthread")
 KERNEL = (
     "-DQC_EMU", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv", "-fno-math-errno", "-w",
-    "-include", "qc_emulator.hpp",
+    "-fstack-clash-protection", "-include", "qc_emulator.hpp",
 )  # fmt: skip
 LINK = (
     "-shared", "-pthread", "-Wl,-Bsymbolic", "-Wl,--build-id=none", "-Wl,-z,noexecstack",

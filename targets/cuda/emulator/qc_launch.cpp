@@ -1,5 +1,6 @@
 // A launch: blocks are dealt to OS threads; a wild access in a kernel becomes an error.
 #include <sys/mman.h>
+#include <ucontext.h>
 
 #include <atomic>
 #include <csignal>
@@ -71,7 +72,8 @@ static void give_back(std::unique_ptr<Stacks> stacks) {
 
 struct Guarded {
   sigjmp_buf recover;
-  void* address;
+  const void* address;
+  unsigned long stack_pointer;
 };
 static __thread Guarded* guarded = nullptr;
 
@@ -81,9 +83,19 @@ static void catch_faults() {}  // the sanitizer reports them better
 static struct sigaction earlier[2];
 static const int signals[2] = {SIGSEGV, SIGBUS};
 
+static unsigned long stack_pointer_of(const void* context) {
+  const mcontext_t& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  return static_cast<unsigned long>(registers.gregs[REG_RSP]);
+#else
+  return registers.sp;
+#endif
+}
+
 static void on_fault(int signal, siginfo_t* info, void* context) {
   if (guarded != nullptr) {
     guarded->address = info->si_addr;
+    guarded->stack_pointer = stack_pointer_of(context);
     siglongjmp(guarded->recover, 1);
   }
   const struct sigaction& other = earlier[signal == SIGBUS];
@@ -111,13 +123,24 @@ static void catch_faults() {
 }
 #endif
 
+static std::string triple(const Coordinates& at) {
+  return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
+}
+
+static std::string describe(const Guarded& fault) {
+  const std::string thread = "thread " + triple((*thread_of_stack(fault.stack_pointer))->thread);
+  const auto stack = fault.stack_pointer & ~(STACK_SIZE - 1);
+  const auto address = reinterpret_cast<unsigned long>(fault.address);
+  if (address - stack < GUARD)
+    return thread + " has more than " + std::to_string(STACK_SIZE >> 10) + " KB of local variables";
+  return thread + " made an illegal memory access: " + guarded_place(fault.address);
+}
+
 static Outcome run_guarded(Block& block) {
   Guarded here;
   if (sigsetjmp(here.recover, 0) != 0) {
     guarded = nullptr;
-    char text[64];
-    std::snprintf(text, sizeof text, "illegal memory access at %p", here.address);
-    block.error = text;
+    block.error = describe(here);
     return ILLEGAL_ADDRESS;
   }
   guarded = &here;
@@ -145,10 +168,6 @@ struct Job {
   Outcome outcome = DONE;
   std::string error;
 };
-
-static std::string triple(const Coordinates& at) {
-  return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
-}
 
 static void prepare(Block& block, const Job& job, const Stacks& stacks) {
   const unsigned* size = job.shape.block;

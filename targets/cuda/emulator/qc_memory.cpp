@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 namespace qc_emulated {
 
@@ -21,11 +23,17 @@ unsigned char* guarded_allocate(size_t size, size_t alignment) {
 
 void guarded_free(unsigned char* pointer, size_t, size_t) { std::free(pointer); }
 
+std::string guarded_place(const void*) { return "an address out of bounds"; }
+
 #else
 
 static size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 // Only address space: wide enough that a wrong index of a usual tensor stays within.
 static constexpr size_t GUARD = size_t{256} << 20;
+
+static std::mutex lock;
+static std::map<uintptr_t, size_t> allocations;
+
 static size_t inner_size(size_t size, size_t alignment) {
   return round_up(round_up(size, alignment), static_cast<size_t>(sysconf(_SC_PAGESIZE)));
 }
@@ -41,13 +49,33 @@ unsigned char* guarded_allocate(size_t size, size_t alignment) {
     return nullptr;
   }
   std::memset(first, 0xA5, inner);
-  return first + inner - round_up(size, alignment);
+  unsigned char* pointer = first + inner - round_up(size, alignment);
+  const std::lock_guard<std::mutex> hold(lock);
+  allocations[reinterpret_cast<uintptr_t>(pointer)] = size;
+  return pointer;
 }
 
 void guarded_free(unsigned char* pointer, size_t size, size_t alignment) {
   const size_t inner = inner_size(size, alignment);
   unsigned char* first = pointer + round_up(size, alignment) - inner;
+  const std::lock_guard<std::mutex> hold(lock);
+  allocations.erase(reinterpret_cast<uintptr_t>(pointer));
   munmap(first - GUARD, inner + 2 * GUARD);
+}
+
+std::string guarded_place(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer);
+  if (address == 0) return "a null pointer, or a vector that is not aligned";
+  const std::lock_guard<std::mutex> hold(lock);
+  const auto next = allocations.upper_bound(address);
+  if (next != allocations.begin()) {
+    const auto& [base, size] = *std::prev(next);
+    if (address - base - size < GUARD)
+      return "byte " + std::to_string(address - base) + " of " + std::to_string(size);
+  }
+  if (next != allocations.end() && next->first - address <= GUARD)
+    return "byte -" + std::to_string(next->first - address) + " of " + std::to_string(next->second);
+  return "an address far from every allocation";
 }
 
 #endif

@@ -18,7 +18,7 @@ class Expression:
     text: str
     kind: str
     result: str
-    value: Callable[..., Any]
+    value: Callable[[Any, Any], Any]
 
     @property
     def name(self):
@@ -55,7 +55,7 @@ EXPRESSIONS = [
     Expression("add", "__fadd_rn(a, b)", F, F, lambda a, b: a + b),
     Expression("subtract", "__fsub_rn(a, b)", F, F, lambda a, b: a - b),
     Expression("multiply", "__fmul_rn(a, b)", F, F, lambda a, b: a * b),
-    Expression("plain", "a * b + a", F, F, lambda a, b: (a * b).astype(np.float32) + a),
+    Expression("plain", "a * b + a", F, F, lambda a, b: np.float32(1) * (a * b) + a),
     Expression("divide", "__fdiv_rn(a, b)", F, F, lambda a, b: a / b),
     Expression("root", "__fsqrt_rn(a)", F, F, lambda a, b: np.sqrt(a)),
     Expression("floor", "floorf(a)", F, F, lambda a, b: np.floor(a)),
@@ -64,8 +64,8 @@ EXPRESSIONS = [
     Expression("fabs", "fabsf(a)", F, F, lambda a, b: np.abs(a)),
     Expression("fmin", "fminf(a, b)", F, F, lambda a, b: np.fmin(a, b)),
     Expression("fmax", "fmaxf(a, b)", F, F, lambda a, b: np.fmax(a, b)),
-    Expression("isnan", "isnan(a)", F, I32, lambda a, b: np.isnan(a).astype(np.int32)),
-    Expression("isinf", "isinf(a)", F, I32, lambda a, b: np.isinf(a).astype(np.int32)),
+    Expression("isnan", "isnan(a)", F, I32, lambda a, b: np.isnan(a) + np.int32(0)),
+    Expression("isinf", "isinf(a)", F, I32, lambda a, b: np.isinf(a) + np.int32(0)),
     Expression("to_int", "__float2int_rn(a)", F, I32, lambda a, b: truncated(np.rint(a))),
     Expression("cut", "__float2int_rz(a)", F, I32, lambda a, b: truncated(np.trunc(a))),
     Expression("from_int", "__int2float_rn(a)", I32, F, lambda a, b: a.astype(np.float32)),

@@ -70,7 +70,7 @@ class Driver:
     def text(self, code):
         words = c.c_char_p()
         self.c.cuGetErrorString(code, c.byref(words))
-        return words.value.decode()
+        return (words.value or b"").decode()
 
 
 def size(array):
@@ -175,7 +175,11 @@ def test_a_captured_stream_cannot_be_waited_for(driver):
 @pytest.mark.parametrize(
     ("kernel", "code", "words"),
     [
-        ("wild", ILLEGAL_ADDRESS, "kernel wild, block (0,0,0): illegal memory access"),
+        (
+            "wild",
+            ILLEGAL_ADDRESS,
+            "kernel wild, block (0,0,0): thread (0,0,0) made an illegal memory access",
+        ),
         ("stuck", LAUNCH_FAILED, "kernel stuck, block (0,0,0): deadlock"),
         ("odd", MISALIGNED, "kernel odd, block (0,0,0): a shared access at byte 4"),
     ],

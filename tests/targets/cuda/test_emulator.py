@@ -67,6 +67,12 @@ SMALL = {
     "far_store": "(int* out) { QC_SHARED(s); qc::shared_store8(s + 508, make_uint2(0, 0)); }",
     "far_read": "(int* out) { out[0] = out[64]; }",
     "far_write": "(int* out) { out[-70000] = 1; }",
+    "null": "(int* out) { *(volatile int*)nullptr = 1; }",
+    "odd_vector": "(int* out) { qc::global_store16(out + 1, qc::global_load16(out)); }",
+    "large": """(int* out) {
+  volatile int local[20000];
+  for (int i = 0; i < 20000; i++) local[i] = *out;
+}""",
     "trap": "(int* out) { __trap(); }",
 }  # fmt: skip
 HEADER = '#include "qc_device.cuh"\nextern "C" __global__ void '
@@ -80,8 +86,11 @@ REPORTS = {
     "odd_copy": "cp.async from a global address that is not a multiple of 16",
     "far_copy": "cp.async outside shared memory: byte 512 of 512",
     "far_store": "a shared access outside shared memory: byte 508 of 512",
-    "far_read": "illegal memory access",
-    "far_write": "illegal memory access",
+    "far_read": r"thread \(0,0,0\) made an illegal memory access: byte 256 of 256",
+    "far_write": "illegal memory access: byte -280000 of 256",
+    "null": "illegal memory access: a null pointer, or a vector that is not aligned",
+    "odd_vector": "illegal memory access: a null pointer, or a vector that is not aligned",
+    "large": "has more than 64 KB of local variables",
     "trap": r"kernel trap, block \(0,0,0\): thread \(0,0,0\) came to __trap",
 }
 
@@ -275,6 +284,6 @@ def test_a_refused_source_shows_the_compilers_words(emulator_cache):
 
 def test_a_missing_compiler_is_said_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "COMPILERS", ("no-such-compiler",))
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "find_spec", {"ziglang": None}.get)
     with pytest.raises(ToolchainError, match="install g\\+\\+, or the Python package ziglang"):
         emulator_library({}, cache=tmp_path)
