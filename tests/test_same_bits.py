@@ -22,7 +22,7 @@ from qcompile.artifact import Artifact
 from qcompile.cli.guard import run as command
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
-from qcompile.ir.ops.linear import Conv
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import Quantize
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import Array
@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 RESNET20 = ROOT / "models" / "resnet20_fashion.onnx"
 TARGETS = ("reference", "onnx-int", "x86-int8")
 Sample = dict[str, Array]
+EIGHT: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ class Built:
         }
 
 
-def build(model: Path | Graph, graph: Graph, folder: Path) -> Built:
+def build(
+    model: Path | Graph, graph: Graph, folder: Path, *, widths: Mapping[str, str] = EIGHT
+) -> Built:
     calib = inputs_of(graph, count=6, seed=1)
     artifacts = {
-        name: qcompile.compile(model, target=name, calib=calib, output=folder / name)
+        name: qcompile.compile(model, target=name, calib=calib, output=folder / name, widths=widths)
         for name in TARGETS
     }
     return Built(folder, artifacts)
@@ -152,6 +155,12 @@ def assert_same_from_c(built: Built, *, count: int) -> None:
     assert said_by_c(built, samples) == said_by_interpreter(built, samples)
 
 
+def ops(graph: Graph) -> set[str]:
+    """The operations of a graph as patterns name them."""
+    names = {Conv: "op:Conv", ConvTranspose: "op:ConvTranspose", MatMul: "op:MatMul"}
+    return {names[type(node)] for node in graph.nodes if type(node) in names}
+
+
 def built_network(seed: int, folder: Path) -> Built:
     graph = random_graph(seed)
     return build(graph, graph, folder)
@@ -176,6 +185,39 @@ def test_random_network(tmp_path, seed):
     built = built_network(seed, tmp_path)
     assert_same_bits(built, count=10)
     assert_same_from_c(built, count=1)
+
+
+MIXED = {"op:Conv": "W4A4", "op:ConvTranspose": "W4A4", "op:MatMul": "W4A8"}
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_random_network_of_4_bits(tmp_path, seed):
+    graph = random_graph(seed)
+    built = build(
+        graph, graph, tmp_path, widths={p: w for p, w in MIXED.items() if p in ops(graph)}
+    )
+    assert "i4[" in (built.artifacts["reference"].folder / "graph.qc").read_text()
+    assert_same_bits(built, count=10)
+    assert_same_from_c(built, count=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["W4A4", "W4A8"])
+def test_resnet20_of_4_bits_on_many_inputs(tmp_path, scheme):
+    inner = {"stage*": scheme}
+    built = build(RESNET20, qcompile.load(RESNET20), tmp_path, widths=inner)
+    assert_same_bits(built, count=100)
+    assert_same_from_c(built, count=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_random_network_of_4_bits_on_many_inputs(tmp_path, seed):
+    graph = random_graph(seed)
+    built = build(
+        graph, graph, tmp_path, widths={p: w for p, w in MIXED.items() if p in ops(graph)}
+    )
+    assert_same_bits(built, count=100)
 
 
 @pytest.mark.slow

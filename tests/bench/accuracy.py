@@ -1,8 +1,9 @@
-"""What eight bits cost, beside what they cost with other quantizers on the same samples.
+"""What eight and four bits cost, beside what they cost with other quantizers on the same samples.
 
 `python -m tests.bench.accuracy` measures ResNet-20 on the 500 pictures in `models/`, and with
-`--fashion DIR` on all 10 000 (see `models/fashion.py` for the files). `--model FILE --calib FILE
---test FILE` compares qcompile, onnxruntime and NNCF on another model; a test file may hold `label`.
+`--fashion DIR` on all 10 000 (see `models/fashion.py` for the files), under every `--scheme`, with
+calibration data and without. `--model FILE --calib FILE --test FILE` compares qcompile, onnxruntime
+and NNCF on another model; a test file may hold `label`. `--alone` leaves the others out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +27,16 @@ from tests.bench.peers import METHODS, Sample, agreement, outputs, sqnr_db
 
 MODELS: Final = Path(__file__).parents[2] / "models"
 RESNET20: Final = MODELS / "resnet20_fashion.onnx"
+SCHEMES: Final = ("W8A8", "W4A8", "W4A4")
 Row = tuple[str, Callable[[], Array | None]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is compiled for, and under which schemes."""
+
+    target: str
+    schemes: tuple[str, ...]
 
 
 @click.command()
@@ -34,6 +46,8 @@ Row = tuple[str, Callable[[], Array | None]]
 @click.option("--test", type=click.Path(path_type=Path), help="Its test samples, x.npz.")
 @click.option("--samples", default=32, help="Of the calibration samples, for everyone.")
 @click.option("--target", default="x86-int8", help="An exact target; all give the same numbers.")
+@click.option("--scheme", "schemes", multiple=True, default=SCHEMES, help="Repeatable.")
+@click.option("--alone", is_flag=True, help="Only qcompile.")
 def main(
     fashion: Path | None,
     model: Path | None,
@@ -41,26 +55,32 @@ def main(
     test: Path | None,
     samples: int,
     target: str,
+    schemes: tuple[str, ...],
+    alone: bool,
 ) -> None:
     """Prints accuracy lost on ResNet-20, or the comparison on another model."""
     with tempfile.TemporaryDirectory() as folder:
         if model is None or calib is None or test is None:
-            resnet20(fashion, Path(folder), target)
-        else:
-            compare(model, calib, test, samples, Path(folder), target)
+            resnet20(fashion, Path(folder), Place(target, schemes))
+            return
+        rivals = no_rivals if alone else others
+        compare(model, calib, test, samples, Path(folder), Place(target, schemes), rivals)
 
 
-def resnet20(fashion: Path | None, folder: Path, target: str) -> None:
-    """Float, W8A8 with samples, W8A8 without."""
+def resnet20(fashion: Path | None, folder: Path, place: Place) -> None:
+    """Float, then each scheme with samples and without: accuracy and decibels of the logits."""
     x, labels = pictures(fashion)
     rows = [{"x": x[i : i + 1]} for i in range(len(x))]
-    score = accuracy(outputs(RESNET20, rows), labels)
-    print(f"ResNet-20, {len(rows)} pictures of Fashion-MNIST, {target}")
+    wanted = outputs(RESNET20, rows)
+    score = accuracy(wanted, labels)
+    print(f"ResNet-20, {len(rows)} pictures of Fashion-MNIST, {place.target}")
     print(f"{'float, onnxruntime':28} {score:6.2f} %")
-    for name, calib in (("with data", MODELS / "resnet20_fashion_calib.npz"), ("data-free", None)):
-        logits = by_qcompile(RESNET20, calib, rows, folder / name, target)
-        found = accuracy(logits, labels)
-        print(f"{'W8A8 ' + name:28} {found:6.2f} %  drop {score - found:+.2f} points")
+    sources = (("with data", MODELS / "resnet20_fashion_calib.npz"), ("data-free", None))
+    for scheme, (name, calib) in product(place.schemes, sources):
+        logits = by_qcompile(RESNET20, calib, rows, folder / scheme / name, place.target, scheme)
+        found, db = accuracy(logits, labels), sqnr_db(wanted, logits)
+        line = f"{f'{scheme} {name}':28} {found:6.2f} %  drop {score - found:+.2f} points"
+        print(f"{line}  {db:6.2f} dB", flush=True)
 
 
 def pictures(fashion: Path | None) -> tuple[Array, Array]:
@@ -77,14 +97,25 @@ def accuracy(logits: Array, labels: Array) -> float:
     return 100 * float(np.mean(logits.argmax(1) == labels))
 
 
-def by_qcompile(model: Path, calib: object, rows: list[Sample], folder: Path, target: str) -> Array:
+def by_qcompile(
+    model: Path, calib: object, rows: list[Sample], folder: Path, target: str, scheme: str
+) -> Array:
     """The artifact's outputs."""
-    artifact = qcompile.compile(model, target=target, calib=calib, output=folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    artifact = qcompile.compile(model, target=target, calib=calib, output=folder, scheme=scheme)
     name = str(artifact.manifest["outputs"][0]["name"])
     return np.concatenate([artifact.run(row)[name] for row in rows])
 
 
-def compare(model: Path, calib: Path, test: Path, count: int, folder: Path, target: str) -> None:
+def compare(
+    model: Path,
+    calib: Path,
+    test: Path,
+    count: int,
+    folder: Path,
+    place: Place,
+    rivals: Callable[[Path, list[Sample], list[Sample], Path], list[Row]],
+) -> None:
     """A table: who, decibels of the logits, how often the float model's class, accuracy."""
     with np.load(calib) as data:
         given = [{"x": row[None]} for row in data["x"][:count]]
@@ -95,17 +126,37 @@ def compare(model: Path, calib: Path, test: Path, count: int, folder: Path, targ
     print(f"{model.name}: {len(given)} calibration samples, {len(rows)} test samples")
     print(f"{'quantizer':28} {'SQNR dB':>8} {'same class %':>13} {'right %':>8} {'seconds':>8}")
     show("float, onnxruntime", wanted, wanted, labels, 0.0)
-    for name, quantized in others(model, given, rows, folder, target):
+    own = ours(model, given, rows, folder, place)
+    for name, quantized in [*own, *rivals(model, given, rows, folder)]:
         start = time.perf_counter()
         found = quantized()
         if found is not None:
             show(name, wanted, found, labels, time.perf_counter() - start)
 
 
-def others(
-    model: Path, given: list[Sample], rows: list[Sample], folder: Path, target: str
+def ours(
+    model: Path, given: list[Sample], rows: list[Sample], folder: Path, place: Place
 ) -> list[Row]:
-    """Everyone, each as a function that gives its outputs."""
+    """Each scheme with samples and without, as functions that give their outputs."""
+
+    def row(scheme: str, name: str, calib: object) -> Row:
+        spot = folder / scheme / name
+        return (
+            f"qcompile {scheme} {name}",
+            lambda: by_qcompile(model, calib, rows, spot, place.target, scheme),
+        )
+
+    sources = (("with data", given), ("data-free", None))
+    return [row(scheme, *source) for scheme, source in product(place.schemes, sources)]
+
+
+def no_rivals(model: Path, given: list[Sample], rows: list[Sample], folder: Path) -> list[Row]:
+    """Nobody."""
+    return []
+
+
+def others(model: Path, given: list[Sample], rows: list[Sample], folder: Path) -> list[Row]:
+    """onnxruntime's calibrators and NNCF, each as a function that gives its outputs."""
 
     def theirs(method: str) -> Array:
         return outputs(peers.onnxruntime_static(model, folder, given, method), rows)
@@ -115,13 +166,7 @@ def others(
         return None if path is None else outputs(path, rows)
 
     rivals: list[Row] = [(f"onnxruntime {m}", lambda m=m: theirs(m)) for m in METHODS]
-    own = f"qcompile {target}"
-    return [
-        (own, lambda: by_qcompile(model, given, rows, folder / "data", target)),
-        (f"{own}, data-free", lambda: by_qcompile(model, None, rows, folder / "free", target)),
-        *rivals,
-        ("NNCF", nncf),
-    ]
+    return [*rivals, ("NNCF", nncf)]
 
 
 def show(name: str, wanted: Array, found: Array, labels: Array | None, seconds: float) -> None:

@@ -36,6 +36,55 @@ def islands(graph: Graph, recipe: Recipe | None = None) -> dict[str, str]:
 
 
 FORMS = {
+    "a value that one reader wants in 8 bits and another in 4: narrowed between them": (
+        """
+        def f(x: f32[1, 2]):
+            x_2 = fake_quant(x, elem=u8, unit=q(0.25), name="x")
+            w: f32[2, 2] = const([[1.0, -0.5], [0.25, 0.5]])
+            w_2 = fake_quant(w, elem=i8, unit=q(0.25), name="w")
+            a = mat_mul(x_2, w_2)
+            r = fake_quant(a, elem=u8, unit=q(0.5), name="r")
+            r_u4 = fake_quant(r, elem=u4, unit=q(1.5), name="r.u4")
+            v: f32[2, 2] = const([[0.5, -4.0], [1.0, 3.5]])
+            v_2 = fake_quant(v, elem=i4, unit=q(0.5), name="v")
+            b = mat_mul(r_u4, v_2)
+            return r, b
+        """,
+        """
+        def f(x: f32[1, 2]):
+            x_2: u8[1, 2] @ q(0.25) = quantize(x, name="x")
+            w: i8[2, 2] @ q(0.25) = const([[4, -2], [1, 2]])
+            a: i32[1, 2] @ q(0.0625) = mat_mul(x_2, w)
+            r: u8[1, 2] @ q(0.5) = requantize(a, numbers=multipliers((1,), 3), lo=0, hi=255)
+            r_2: f32[1, 2] = dequantize(r, name="r")
+            r_u4: u4[1, 2] @ q(1.5) = requantize(r, numbers=multipliers((2796203,), 23), lo=0, hi=15, name="r.u4")
+            v: i4[2, 2] @ q(0.5) = const([[1, -8], [2, 7]])
+            b: i32[1, 2] @ q(0.75) = mat_mul(r_u4, v)
+            b_2: f32[1, 2] = dequantize(b, name="b")
+            return {"r": r_2, "b": b_2}
+        """,
+    ),
+    "a sum that goes to 4 bits at once": (
+        """
+        def f(x: f32[1, 2]):
+            x_2 = fake_quant(x, elem=u4, unit=q(0.25, 3), name="x")
+            w: f32[2, 2] = const([[1.0, -0.5], [0.25, 0.5]])
+            w_2 = fake_quant(w, elem=i4, unit=q(0.25), name="w")
+            a = mat_mul(x_2, w_2)
+            r = relu(a)
+            y = fake_quant(r, elem=u4, unit=q(0.5), name="y")
+            return y
+        """,
+        """
+        def f(x: f32[1, 2]):
+            x_2: u4[1, 2] @ q(0.25, 3) = quantize(x, name="x")
+            w: i4[2, 2] @ q(0.25) = const([[4, -2], [1, 2]])
+            a: i32[1, 2] @ q(0.0625) = mat_mul(x_2, w)
+            y: u4[1, 2] @ q(0.5) = requantize(a, numbers=multipliers((1,), 3), lo=0, hi=15)
+            y_2: f32[1, 2] = dequantize(y, name="y")
+            return {"y": y_2}
+        """,
+    ),
     "a matrix product, its bias and the bound behind it": (
         """
         def f(x: f32[1, 2]):

@@ -1,0 +1,34 @@
+"""Schemes as words: read, printed, and refused with what to write instead."""
+
+import pytest
+
+from qcompile.errors import UsageError
+from qcompile.ir.widths import W4A4, W4A8, W8A8, Widths, parse_widths
+
+
+@pytest.mark.parametrize(("text", "widths"), [("W8A8", W8A8), ("W4A8", W4A8), ("w4a4", W4A4)])
+def test_a_scheme_is_read(text: str, widths: Widths):
+    assert parse_widths(text) == widths
+
+
+@pytest.mark.parametrize("weight", range(2, 9))
+@pytest.mark.parametrize("activation", [4, 8])
+def test_what_is_printed_is_read_back(weight: int, activation: int):
+    widths = Widths(weight, activation)
+    assert parse_widths(str(widths)) == widths
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("int4", "give W8A8, W4A8 or W4A4"),
+        ("W4", "no such scheme"),
+        ("W9A8", "weights have 2 to 8 bits, not 9"),
+        ("W4A2", "activations have 4 or 8 bits, not 2"),
+        ("W4A16", "not built yet: give W4A8"),
+        ("W4A8-g128", "not built yet: leave -g128 out"),
+    ],
+)
+def test_other_words_are_refused(text: str, words: str):
+    with pytest.raises(UsageError, match=words):
+        parse_widths(text)
