@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import I32, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
-from qcompile.numerics.fixedpoint import Multipliers, multipliers, rescale
+from qcompile.numerics.fixedpoint import WORD, Multipliers, multipliers, rescale
 
 PROBABILITY_BITS = 30
 
@@ -137,11 +137,15 @@ def requantize(
     hi: int | None = None,
     name: str = "",
 ) -> Requantize:
-    """A requantize whose multipliers are derived from the two units."""
+    """A requantize whose multipliers are derived from the two units.
+
+    Products of narrow values and their multipliers fit 32 bits: 22 bits of multiplier for a byte.
+    """
     source = x.type.unit
     if source is None:
         raise AssertionError(f"requantize of {x.type}")
-    numbers = multipliers([s / unit.scale[0] for s in source.scale])
+    bits = WORD - 1 - x.type.elem.bits if x.type.elem.bits <= 8 else WORD
+    numbers = multipliers([s / unit.scale[0] for s in source.scale], bits=bits)
     low = elem.lo if lo is None else lo
     high = elem.hi if hi is None else hi
     return Requantize(x, elem, unit, numbers, low, high, name=name)
