@@ -25,6 +25,7 @@ constexpr unsigned long STACK_SIZE = 256 * 1024;  // instrumented frames are sev
 #else
 constexpr unsigned long STACK_SIZE = 64 * 1024;
 #endif
+constexpr unsigned long STACK_GUARD = 4096;  // its lowest bytes are out of bounds
 inline Thread** thread_of_stack(unsigned long address) {
   return reinterpret_cast<Thread**>((address | (STACK_SIZE - 1)) + 1 - 64 -
                                     address / STACK_SIZE * 448 % 4096);

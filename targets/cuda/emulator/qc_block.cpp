@@ -53,10 +53,7 @@ static void release_barrier(Block& block) {
   leave_block(self());
 }
 
-static std::string place(const Lane& lane) {
-  return "thread (" + std::to_string(lane.thread.x) + "," + std::to_string(lane.thread.y) + "," +
-         std::to_string(lane.thread.z) + ")";
-}
+static std::string place(const Lane& lane) { return "thread " + triple(lane.thread); }
 
 // Which lane waits where, said once for each kind of place.
 static std::string deadlock(const Block& block) {

@@ -1,16 +1,14 @@
-// A launch: blocks are dealt to OS threads; a wild access in a kernel becomes an error.
+// A launch: blocks are dealt to OS threads.
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <thread>
 
+#include "qc_faults.hpp"
 #include "qc_memory.hpp"
-#include "qc_runtime.hpp"
 
 namespace qc_emulated {
 
@@ -27,9 +25,6 @@ const Kernel* find_kernel(const char* name) {
 
 // ---- stacks outlive a launch: making them costs more than most kernels
 
-// The lowest page of a stack is out of bounds.
-static constexpr size_t GUARD = 4096;
-
 struct Stacks {
   unsigned char* base = nullptr;
   unsigned char* first = nullptr;
@@ -40,7 +35,7 @@ struct Stacks {
     if (memory == MAP_FAILED) return;
     base = static_cast<unsigned char*>(memory);
     first = base + STACK_SIZE - reinterpret_cast<uintptr_t>(base) % STACK_SIZE;
-    for (size_t i = 0; i < count; i++) mprotect(stack(i), GUARD, PROT_NONE);
+    for (size_t i = 0; i < count; i++) mprotect(stack(i), STACK_GUARD, PROT_NONE);
   }
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
@@ -66,88 +61,6 @@ static std::unique_ptr<Stacks> take_stacks(size_t lanes) {
 static void give_back(std::unique_ptr<Stacks> stacks) {
   const std::lock_guard<std::mutex> hold(pool_lock);
   pool.push_back(std::move(stacks));
-}
-
-// ---- faults: the signal handler leaves the block
-
-struct Guarded {
-  sigjmp_buf recover;
-  const void* address;
-  unsigned long stack_pointer;
-};
-static __thread Guarded* guarded = nullptr;
-
-#if defined(__SANITIZE_ADDRESS__)
-static void catch_faults() {}  // the sanitizer reports them better
-#else
-static struct sigaction earlier[2];
-static const int signals[2] = {SIGSEGV, SIGBUS};
-
-static unsigned long stack_pointer_of(const void* context) {
-  const mcontext_t& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
-#if defined(__x86_64__)
-  return static_cast<unsigned long>(registers.gregs[REG_RSP]);
-#else
-  return registers.sp;
-#endif
-}
-
-static void on_fault(int signal, siginfo_t* info, void* context) {
-  if (guarded != nullptr) {
-    guarded->address = info->si_addr;
-    guarded->stack_pointer = stack_pointer_of(context);
-    siglongjmp(guarded->recover, 1);
-  }
-  const struct sigaction& other = earlier[signal == SIGBUS];
-  if ((other.sa_flags & SA_SIGINFO) != 0) {
-    other.sa_sigaction(signal, info, context);
-  } else if (other.sa_handler == SIG_DFL || other.sa_handler == SIG_IGN) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  } else {
-    other.sa_handler(signal);
-  }
-}
-
-static void catch_faults() {
-  struct sigaction action = {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  for (int i = 0; i < 2; i++) {
-    struct sigaction present;
-    sigaction(signals[i], nullptr, &present);
-    if ((present.sa_flags & SA_SIGINFO) != 0 && present.sa_sigaction == on_fault) continue;
-    earlier[i] = present;
-    sigaction(signals[i], &action, nullptr);
-  }
-}
-#endif
-
-static std::string triple(const Coordinates& at) {
-  return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
-}
-
-static std::string describe(const Guarded& fault) {
-  const std::string thread = "thread " + triple((*thread_of_stack(fault.stack_pointer))->thread);
-  const auto stack = fault.stack_pointer & ~(STACK_SIZE - 1);
-  const auto address = reinterpret_cast<unsigned long>(fault.address);
-  if (address - stack < GUARD)
-    return thread + " has more than " + std::to_string(STACK_SIZE >> 10) + " KB of local variables";
-  return thread + " made an illegal memory access: " + guarded_place(fault.address);
-}
-
-static Outcome run_guarded(Block& block) {
-  Guarded here;
-  if (sigsetjmp(here.recover, 0) != 0) {
-    guarded = nullptr;
-    block.error = describe(here);
-    return ILLEGAL_ADDRESS;
-  }
-  guarded = &here;
-  run_block(block);
-  guarded = nullptr;
-  if (block.error.empty()) return DONE;
-  return block.misaligned ? MISALIGNED_ADDRESS : FAILED;
 }
 
 // ---- blocks over OS threads
@@ -207,37 +120,30 @@ static void place_block(Block& block, const Job& job, size_t index) {
   if (block.random == 0) block.random = 1;
 }
 
+// The first reason is the one that is told.
+static void give_up(Job& job, Outcome outcome, const std::string& why) {
+  const std::lock_guard<std::mutex> hold(job.lock);
+  if (job.stop) return;
+  job.stop = true;
+  job.outcome = outcome;
+  job.error = std::string("kernel ") + job.kernel.name + ", " + why;
+}
+
 static void work(Job& job) {
   Block block = {};
   block.shared = guarded_allocate(job.shape.shared, 128);
   std::unique_ptr<Stacks> stacks =
       take_stacks(static_cast<size_t>(job.shape.block[0]) * job.shape.block[1] * job.shape.block[2]);
-  static constexpr size_t SIGNAL_STACK = 64 * 1024;
-  std::unique_ptr<unsigned char[]> signal_memory(new unsigned char[SIGNAL_STACK]);
-  stack_t signal_stack = {};
-  signal_stack.ss_sp = signal_memory.get();
-  signal_stack.ss_size = SIGNAL_STACK;
-  stack_t earlier_stack;
-  sigaltstack(&signal_stack, &earlier_stack);
-  if (block.shared == nullptr || stacks->base == nullptr) {
-    job.error = "no memory for stacks and shared memory";
-    job.outcome = FAILED;
-    job.stop = true;
-  } else {
-    prepare(block, job, *stacks);
-  }
+  const SignalStack signal_stack;
+  const bool room = block.shared != nullptr && stacks->base != nullptr;
+  if (room) prepare(block, job, *stacks);
+  if (!room) give_up(job, FAILED, "no memory for stacks and shared memory");
   for (size_t index; !job.stop && (index = job.next++) < job.blocks;) {
     place_block(block, job, index);
     const Outcome outcome = run_guarded(block);
     if (outcome == DONE) continue;
-    const std::lock_guard<std::mutex> hold(job.lock);
-    if (job.stop) break;
-    job.stop = true;
-    job.outcome = outcome;
-    job.error = std::string("kernel ") + job.kernel.name + ", block " +
-                triple(block.lanes[0].block) + ": " + block.error;
+    give_up(job, outcome, "block " + triple(block.lanes[0].block) + ": " + block.error);
   }
-  sigaltstack(&earlier_stack, nullptr);
   if (block.shared != nullptr) guarded_free(block.shared, job.shape.shared, 128);
   for (int i = 0; i < COUNTERS; i++) totals[i] += block.counters[i];
   if (stacks->base != nullptr) give_back(std::move(stacks));

@@ -1,7 +1,6 @@
 // The runtime's own view: lanes are fibers, 32 of them a warp, warps a block; one block a worker.
 #pragma once
 
-#include <csetjmp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -81,6 +80,9 @@ struct Block {
 
 inline Lane& self() { return *static_cast<Lane*>(current()); }
 inline Block& running_block() { return *self().warp->block; }
+inline std::string triple(const Coordinates& at) {
+  return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
+}
 inline uint32_t bit(const Lane& lane) { return 1u << lane.lane; }
 inline uint32_t next_random(Block& block) {
   block.random ^= block.random << 13;

@@ -287,3 +287,14 @@ def test_a_missing_compiler_is_said_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "find_spec", {"ziglang": None}.get)
     with pytest.raises(ToolchainError, match="install g\\+\\+, or the Python package ziglang"):
         emulator_library({}, cache=tmp_path)
+
+
+@pytest.mark.slow
+def test_two_builds_are_the_same_bytes(tmp_path):
+    sources = {kernel: gemm.source(kernel) for kernel in gemm.KERNELS}
+    one, other = (
+        emulator_library(sources, cache=tmp_path / folder, includes=gemm.headers())
+        for folder in ("one", "another/deeper")
+    )
+    assert one.name == other.name
+    assert one.read_bytes() == other.read_bytes()
