@@ -1,5 +1,8 @@
 // CUDA's vocabulary for kernels compiled by a C++ compiler. Declarations and one-line shims only: what
 // a warp or a block does together is in the runtime, so that fifty kernels compile in seconds.
+//
+// Not emulated: weak memory order (a missing fence is not seen), static __shared__ arrays (QC_SHARED
+// is the only way to shared memory), warp instructions of a part of a warp, and threads that poll.
 #pragma once
 
 #include "qc_abi.hpp"

@@ -112,6 +112,12 @@ def test_the_capability_and_its_shared_memory_are_chosen(driver):
     assert values == [8, 6, 99 * 1024]
 
 
+def test_a_program_without_python_chooses_by_its_environment(driver, monkeypatch):
+    monkeypatch.setenv("QC_EMU_SM", "89")
+    driver.do("cuInit", 0)
+    assert (driver.attribute(MAJOR), driver.attribute(MINOR)) == (8, 9)
+
+
 def test_a_kernel_runs_on_what_was_copied(driver):
     given, left = np.arange(100, dtype=np.int32), np.zeros(100, np.int32)
     source, target = driver.put(given), driver.put(left)
