@@ -157,8 +157,12 @@ QC_INLINE void cp_async_wait() {
 
 // ---- global memory, 16-byte aligned (8, 4) vectors
 
-QC_INLINE uint4 global_load16(const void* global) { return __ldg(static_cast<const uint4*>(global)); }
-QC_INLINE uint2 global_load8(const void* global) { return __ldg(static_cast<const uint2*>(global)); }
+QC_INLINE uint4 global_load16(const void* global) {
+  return __ldg(static_cast<const uint4*>(global));
+}
+QC_INLINE uint2 global_load8(const void* global) {
+  return __ldg(static_cast<const uint2*>(global));
+}
 QC_INLINE unsigned global_load4(const void* global) {
   return __ldg(static_cast<const unsigned*>(global));
 }

@@ -1,5 +1,5 @@
-// What kernels and the emulator's runtime agree on: the running thread, the instructions that a whole
-// warp or block carries out, and the list of kernels.
+// What kernels and the emulator's runtime agree on: the running thread, the instructions that a
+// whole warp or block carries out, and the list of kernels.
 #pragma once
 
 #define QC_HIDDEN __attribute__((visibility("hidden")))
@@ -17,9 +17,10 @@ struct Thread {
   unsigned char* shared;
 };
 
-// A stack is aligned to its size and begins, near the upper end, under a pointer to its thread: found
-// without thread-local storage, of which a process has little for libraries that it opens late.
-// Neighbours begin at different distances from the end, or their busiest lines share few cache sets.
+// A stack is aligned to its size and begins, near the upper end, under a pointer to its thread:
+// found without thread-local storage, of which a process has little for libraries that it opens
+// late. Neighbours begin at different distances from the end, or their busiest lines share few
+// cache sets.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr unsigned long STACK_SIZE = 256 * 1024;  // instrumented frames are several times larger
 #else
@@ -41,9 +42,9 @@ constexpr int MOST_COLUMNS = 32;  // fragments in a tile's row
 // One matrix instruction over a tile of `rows`×`columns` fragments.
 struct Product {
   const char* name;
-  int halves;   // 8-row halves of a fragment: 1 for m8, 2 for m16
-  int groups;   // 16-byte groups along k: 1 or 2
-  int bits;     // 8 or 4
+  int halves;  // 8-row halves of a fragment: 1 for m8, 2 for m16
+  int groups;  // 16-byte groups along k: 1 or 2
+  int bits;    // 8 or 4
   bool unsigned_rows;
   int rows, columns;
 };

@@ -36,7 +36,8 @@ static inline Lane* choose(Block& block) {
   const bool downwards = block.order == DESCENDING;
   Warp* warp = block.turn->runnable != 0 ? block.turn : ready(block, downwards);
   if (warp == nullptr) return nullptr;
-  return &warp->lanes[downwards ? 31 - __builtin_clz(warp->runnable) : __builtin_ctz(warp->runnable)];
+  return &warp->lanes[downwards ? 31 - __builtin_clz(warp->runnable)
+                                : __builtin_ctz(warp->runnable)];
 }
 
 static void release_barrier(Block& block) {

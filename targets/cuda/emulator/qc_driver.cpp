@@ -1,8 +1,8 @@
 // The driver's device, context and error calls.
+#include "qc_driver.hpp"
+
 #include <cstdio>
 #include <cstdlib>
-
-#include "qc_driver.hpp"
 
 namespace qc_emulated {
 
@@ -32,24 +32,51 @@ int Call::ready_to_wait() const {
 
 unsigned most_shared_memory() {
   switch (device_state.major * 10 + device_state.minor) {
-    case 75: return 64 << 10;
-    case 80: case 87: return 163 << 10;
-    case 90: case 100: return 227 << 10;
-    default: return 99 << 10;
+    case 75:
+      return 64 << 10;
+    case 80:
+    case 87:
+      return 163 << 10;
+    case 90:
+    case 100:
+      return 227 << 10;
+    default:
+      return 99 << 10;
   }
 }
 
+// Device attributes by the driver's numbers; those a capability decides are not in the table.
+enum Attribute { SHARED_OF_BLOCK_OPT_IN = 97, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
+static const std::map<int, int> attributes = {
+    {1, 1024},        // threads of a block
+    {2, 1024},        // … along x
+    {3, 1024},        // … along y
+    {4, 64},          // … along z
+    {5, 2147483647},  // blocks along x
+    {6, 65535},       // … along y
+    {7, 65535},       // … along z
+    {8, 48 << 10},    // shared memory of a block that does not ask for more
+    {9, 64 << 10},    // constant memory
+    {10, 32},         // lanes of a warp
+    {12, 65536},      // registers of a block
+    {13, 1000000},    // clock, kHz
+    {16, 40},         // multiprocessors
+    {18, 0},          // integrated
+    {41, 1},          // one address space with the host
+    {82, 65536},      // registers of a multiprocessor
+};
+
 static int attribute(int which, int& value) {
-  static const std::map<int, int> fixed = {
-      {1, 1024}, {2, 1024}, {3, 1024}, {4, 64},         // threads per block
-      {5, 2147483647}, {6, 65535}, {7, 65535},          // grid
-      {8, 48 << 10}, {9, 64 << 10}, {10, 32}, {12, 65536}, {13, 1000000}, {16, 40}, {18, 0},
-      {19, 1}, {20, 0}, {31, 1}, {41, 1}, {82, 65536}, {115, 0}};
-  if (which == 75) return value = device_state.major, SUCCESS;
-  if (which == 76) return value = device_state.minor, SUCCESS;
-  if (which == 97) return value = static_cast<int>(most_shared_memory()), SUCCESS;
-  const auto found = fixed.find(which);
-  if (found == fixed.end()) return INVALID_VALUE;
+  switch (which) {
+    case CAPABILITY_MAJOR:
+      return value = device_state.major, SUCCESS;
+    case CAPABILITY_MINOR:
+      return value = device_state.minor, SUCCESS;
+    case SHARED_OF_BLOCK_OPT_IN:
+      return value = static_cast<int>(most_shared_memory()), SUCCESS;
+  }
+  const auto found = attributes.find(which);
+  if (found == attributes.end()) return INVALID_VALUE;
   return value = found->second, SUCCESS;
 }
 
@@ -84,8 +111,7 @@ static const Name names[] = {
      "operation failed due to a previous error during capture"},
     {CAPTURE_UNMATCHED, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
      "the capture was not initiated in this stream"},
-    {CAPTURE_UNJOINED, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED",
-     "capturing stream has unjoined work"},
+    {CAPTURE_UNJOINED, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
 };
 
 static const Name* named(int code) {

@@ -1,5 +1,5 @@
-// A stand-in for libcuda.so.1: one device, kernels run on the CPU before the launch returns, errors of
-// kernels stick to the context as they do on a GPU.
+// A stand-in for libcuda.so.1: one device, kernels run on the CPU before the launch returns, errors
+// of kernels stick to the context as they do on a GPU.
 #pragma once
 
 #include <cstdio>

@@ -16,7 +16,8 @@ static T read(const unsigned char* from) {
 
 // A cubin runs on devices of its major number and at least its minor number.
 static int fits(unsigned architecture) {
-  const int major = static_cast<int>(architecture / 10), minor = static_cast<int>(architecture % 10);
+  const int major = static_cast<int>(architecture / 10),
+            minor = static_cast<int>(architecture % 10);
   return major == device_state.major && minor <= device_state.minor ? SUCCESS : NO_BINARY_FOR_GPU;
 }
 
@@ -25,8 +26,9 @@ static Module read_cubin(const unsigned char* image, int& result) {
   if (read<uint16_t>(image + 18) != CUDA_MACHINE) return module;
   const uint32_t flags = read<uint32_t>(image + 48);
   const bool newer = image[8] >= 8;  // the ABI of CUDA 13
-  result = newer && device_state.driver_version < 13000 ? INVALID_IMAGE
-                                                        : fits(newer ? flags >> 8 & 255 : flags & 255);
+  result = newer && device_state.driver_version < 13000
+               ? INVALID_IMAGE
+               : fits(newer ? flags >> 8 & 255 : flags & 255);
   const unsigned char* sections = image + read<uint64_t>(image + 40);
   const unsigned size = read<uint16_t>(image + 58), count = read<uint16_t>(image + 60);
   if (count == 0) return module;

@@ -5,10 +5,14 @@ namespace qc_emulated {
 
 static int fault_of(Outcome outcome) {
   switch (outcome) {
-    case DONE: return SUCCESS;
-    case ILLEGAL_ADDRESS: return ILLEGAL_ACCESS;
-    case MISALIGNED_ADDRESS: return MISALIGNED;
-    case FAILED: return LAUNCH_FAILED;
+    case DONE:
+      return SUCCESS;
+    case ILLEGAL_ADDRESS:
+      return ILLEGAL_ACCESS;
+    case MISALIGNED_ADDRESS:
+      return MISALIGNED;
+    case FAILED:
+      return LAUNCH_FAILED;
   }
   return LAUNCH_FAILED;
 }
@@ -36,7 +40,8 @@ static Operation launching(const Kernel& kernel, const Shape& shape, void** argu
     std::string text;
     device_state.fault = fault_of(launch(kernel, shape, pointers.data(), text));
     device_state.fault_text = text;
-    return static_cast<int>(SUCCESS);  // a launch is asynchronous: the next call says what went wrong
+    return static_cast<int>(
+        SUCCESS);  // a launch is asynchronous: the next call says what went wrong
   };
 }
 
@@ -95,10 +100,14 @@ QC_DRIVER cuFuncGetAttribute(int* value, int which, Function* function) {
   const Call call;
   if (device_state.functions.count(function) == 0) return INVALID_HANDLE;
   switch (which) {
-    case MAX_THREADS: return *value = 1024, SUCCESS;
-    case STATIC_SHARED: return *value = 0, SUCCESS;
-    case DYNAMIC_SHARED: return *value = static_cast<int>(function->most_shared), SUCCESS;
-    default: return NOT_SUPPORTED;  // registers and the like: there are none
+    case MAX_THREADS:
+      return *value = 1024, SUCCESS;
+    case STATIC_SHARED:
+      return *value = 0, SUCCESS;
+    case DYNAMIC_SHARED:
+      return *value = static_cast<int>(function->most_shared), SUCCESS;
+    default:
+      return NOT_SUPPORTED;  // registers and the like: there are none
   }
 }
 

@@ -25,7 +25,8 @@ static int copy(void* to, const void* from, size_t size) {
   return device_state.fault;
 }
 
-static int copy_now(const Call& call, const void* checked, void* to, const void* from, size_t size) {
+static int copy_now(const Call& call, const void* checked, void* to, const void* from,
+                    size_t size) {
   if (call.ready_to_wait() != SUCCESS) return call.ready_to_wait();
   if (!inside_an_allocation(checked, size)) return INVALID_VALUE;
   return copy(to, from, size);

@@ -1,4 +1,5 @@
-// The driver's streams, graphs and events. Work is done at once; a captured stream only writes it down.
+// The driver's streams, graphs and events. Work is done at once; a captured stream only writes it
+// down.
 #include <chrono>
 
 #include "qc_driver.hpp"

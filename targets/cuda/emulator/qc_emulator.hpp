@@ -1,26 +1,51 @@
-// CUDA's vocabulary for kernels compiled by a C++ compiler. Declarations and one-line shims only: what
-// a warp or a block does together is in the runtime, so that fifty kernels compile in seconds.
+// CUDA's vocabulary for kernels compiled by a C++ compiler. Declarations and one-line shims only:
+// what a warp or a block does together is in the runtime, so that fifty kernels compile in seconds.
 //
-// Not emulated: weak memory order (a missing fence is not seen), static __shared__ arrays (QC_SHARED
-// is the only way to shared memory), warp instructions of a part of a warp, and threads that poll.
+// Not emulated: weak memory order (a missing fence is not seen), static __shared__ arrays
+// (QC_SHARED is the only way to shared memory), warp instructions of a part of a warp, and threads
+// that poll.
 #pragma once
 
 #include "qc_abi.hpp"
 
 // ---- CUDA's types
 
-struct uint3 { unsigned x, y, z; };
-struct dim3 { unsigned x = 1, y = 1, z = 1; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(8) uint2 { unsigned x, y; };
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(2) char2 { signed char x, y; };
-struct alignas(2) uchar2 { unsigned char x, y; };
-struct alignas(4) char4 { signed char x, y, z, w; };
-struct alignas(4) uchar4 { unsigned char x, y, z, w; };
+struct uint3 {
+  unsigned x, y, z;
+};
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+};
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(2) char2 {
+  signed char x, y;
+};
+struct alignas(2) uchar2 {
+  unsigned char x, y;
+};
+struct alignas(4) char4 {
+  signed char x, y, z, w;
+};
+struct alignas(4) uchar4 {
+  unsigned char x, y, z, w;
+};
 
 inline int2 make_int2(int x, int y) { return {x, y}; }
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
@@ -149,7 +174,8 @@ inline int dp4a(unsigned a, unsigned b, int c) {
 inline void ldmatrix_x4(unsigned (&r)[4], const void* row) { load_matrices(r, row, 4); }
 inline void ldmatrix_x2(unsigned (&r)[2], const void* row) { load_matrices(r, row, 2); }
 
-// __builtin_LINE() as a default argument is the caller's line: the lanes' accesses are matched by it.
+// __builtin_LINE() as a default argument is the caller's line: the lanes' accesses are matched by
+// it.
 inline void shared_store16(void* shared, uint4 value, int line = __builtin_LINE()) {
   shared_access(shared, 16, line);
   *static_cast<uint4*>(shared) = value;

@@ -132,8 +132,8 @@ static void give_up(Job& job, Outcome outcome, const std::string& why) {
 static void work(Job& job) {
   Block block = {};
   block.shared = guarded_allocate(job.shape.shared, 128);
-  std::unique_ptr<Stacks> stacks =
-      take_stacks(static_cast<size_t>(job.shape.block[0]) * job.shape.block[1] * job.shape.block[2]);
+  std::unique_ptr<Stacks> stacks = take_stacks(static_cast<size_t>(job.shape.block[0]) *
+                                               job.shape.block[1] * job.shape.block[2]);
   const SignalStack signal_stack;
   const bool room = block.shared != nullptr && stacks->base != nullptr;
   if (room) prepare(block, job, *stacks);
@@ -154,7 +154,8 @@ Outcome launch(const Kernel& kernel, const Shape& shape, void** arguments, std::
   Job job(kernel, shape, arguments);
   const size_t threads = settings.threads < job.blocks ? settings.threads : job.blocks;
   std::vector<std::thread> helpers;
-  for (size_t i = 0; i < (threads == 0 ? 1 : threads); i++) helpers.emplace_back(work, std::ref(job));
+  for (size_t i = 0; i < (threads == 0 ? 1 : threads); i++)
+    helpers.emplace_back(work, std::ref(job));
   for (std::thread& helper : helpers) helper.join();
   totals[LAUNCHES]++;
   error = job.error;

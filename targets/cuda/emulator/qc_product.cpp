@@ -1,7 +1,7 @@
 // Integer matrix products on the registers of a warp.
 //
-// Lane l = 4g + q holds row g of A and column g of B, bytes 4q…4q+3 of each 16-byte group along k, and
-// the sums of row g, columns 2q and 2q+1. Registers of A are ordered [k group][8-row half].
+// Lane l = 4g + q holds row g of A and column g of B, bytes 4q…4q+3 of each 16-byte group along k,
+// and the sums of row g, columns 2q and 2q+1. Registers of A are ordered [k group][8-row half].
 #include <cstring>
 
 #include "qc_runtime.hpp"
@@ -96,7 +96,7 @@ struct Multiplication {
     const Product& product = *static_cast<const Product*>(instruction);
     require_whole_warp(warp, product.name);
     const auto operands = reinterpret_cast<const Operands* const*>(warp.operands);
-    const auto columns = reinterpret_cast<Pair (*)[PAIRS][8]>(block.columns);
+    const auto columns = reinterpret_cast<Pair(*)[PAIRS][8]>(block.columns);
     for (int j = 0; j < product.columns; j++)
       for (int lane = 0; lane < 32; lane++)
         for (int group = 0; group < GROUPS; group++)

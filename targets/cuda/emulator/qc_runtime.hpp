@@ -32,7 +32,7 @@ struct Lane : Thread {
   void* stack_pointer;
   unsigned char* stack;  // lowest byte
   Warp* warp;
-  int line;        // of the barrier it waits at
+  int line;  // of the barrier it waits at
   std::vector<Copy> copies;
   std::vector<size_t> groups;  // ends of the committed groups in `copies`
   std::vector<Access> accesses;
@@ -54,7 +54,14 @@ struct Warp {
 enum Order { ASCENDING, DESCENDING, RANDOM_EARLY, RANDOM_LATE };
 
 enum Counter {
-  SWITCHES, MATRICES, MATRIX_CONFLICTS, PRODUCTS, ACCESSES, ACCESS_CONFLICTS, COPIES, LAUNCHES,
+  SWITCHES,
+  MATRICES,
+  MATRIX_CONFLICTS,
+  PRODUCTS,
+  ACCESSES,
+  ACCESS_CONFLICTS,
+  COPIES,
+  LAUNCHES,
   COUNTERS
 };
 
@@ -74,7 +81,7 @@ struct Block {
   bool misaligned;
   uint64_t counters[COUNTERS];
   uint32_t columns[MOST_COLUMNS * 32 * 8];  // of a product, too large for a lane's stack
-  const void* host_stack;  // for the address sanitizer
+  const void* host_stack;                   // for the address sanitizer
   size_t host_stack_size;
 };
 

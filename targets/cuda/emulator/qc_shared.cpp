@@ -142,8 +142,7 @@ static void count_access(Block& block, Warp& warp, const Access& access) {
   const unsigned lanes = 128 / access.bytes;
   block.counters[ACCESSES]++;
   for (unsigned first = 0; first < 32; first += lanes)
-    block.counters[ACCESS_CONFLICTS] +=
-        phase_conflicts(rows, present, first, lanes, access.bytes);
+    block.counters[ACCESS_CONFLICTS] += phase_conflicts(rows, present, first, lanes, access.bytes);
 }
 
 void count_pending(Block& block, Warp& warp) {

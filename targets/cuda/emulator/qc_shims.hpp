@@ -63,7 +63,8 @@ inline T __shfl_sync(unsigned, T value, int source) {
 }
 template <class T>
 inline T __shfl_xor_sync(unsigned, T value, int mask) {
-  return qc_emulated::shuffled(value, (qc_emulated::current()->lane ^ static_cast<unsigned>(mask)) & 31);
+  return qc_emulated::shuffled(value,
+                               (qc_emulated::current()->lane ^ static_cast<unsigned>(mask)) & 31);
 }
 template <class T>
 inline T __shfl_down_sync(unsigned, T value, unsigned delta) {
@@ -90,9 +91,7 @@ inline long long max(long long a, long long b) { return a < b ? b : a; }
 inline unsigned long long min(unsigned long long a, unsigned long long b) { return b < a ? b : a; }
 inline unsigned long long max(unsigned long long a, unsigned long long b) { return a < b ? b : a; }
 
-inline int __mulhi(int a, int b) {
-  return static_cast<int>(static_cast<long long>(a) * b >> 32);
-}
+inline int __mulhi(int a, int b) { return static_cast<int>(static_cast<long long>(a) * b >> 32); }
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<unsigned long long>(a) * b >> 32);
 }
@@ -121,7 +120,8 @@ inline T __ldg(const T* pointer) {
   return *pointer;
 }
 inline int __dp4a(int a, int b, int c) {
-  return qc_emulated::device::dp4a<false, false>(static_cast<unsigned>(a), static_cast<unsigned>(b), c);
+  return qc_emulated::device::dp4a<false, false>(static_cast<unsigned>(a), static_cast<unsigned>(b),
+                                                 c);
 }
 
 // ---- floats: one rounding each, never contracted (the compiler is told -ffp-contract=off)

@@ -4,7 +4,8 @@
 namespace qc_emulated {
 
 void require_whole_warp(const Warp& warp, const char* name) {
-  if (warp.count != 32) fail(std::string(name) + " in a warp of " + std::to_string(warp.count) + " lanes");
+  if (warp.count != 32)
+    fail(std::string(name) + " in a warp of " + std::to_string(warp.count) + " lanes");
 }
 
 static const char SYNC = 0, SHUFFLE = 0, BALLOT = 0;

@@ -4,8 +4,8 @@
 #include "gemm_tile.cuh"
 
 template <int BITS>
-__device__ __forceinline__ void gemm75(const unsigned char* a, const unsigned char* b, int* d, int m,
-                                       int n, int row_bytes) {
+__device__ __forceinline__ void gemm75(const unsigned char* a, const unsigned char* b, int* d,
+                                       int m, int n, int row_bytes) {
   QC_SHARED(shared);
   const Place place(threadIdx.x);
   const int m0 = blockIdx.y * BLOCK_M, n0 = blockIdx.x * BLOCK_N;
@@ -58,6 +58,6 @@ __device__ __forceinline__ void gemm75(const unsigned char* a, const unsigned ch
   for (int i = 0; i < WARP_M / 8; i++)
 #pragma unroll
     for (int j = 0; j < WARP_N / 8; j++)
-      tile.store(d, m0 + place.m + i * 8 + place.lane / 4, n0 + place.n + j * 8 + place.lane % 4 * 2,
-                 sums[i][j]);
+      tile.store(d, m0 + place.m + i * 8 + place.lane / 4,
+                 n0 + place.n + j * 8 + place.lane % 4 * 2, sums[i][j]);
 }

@@ -1,11 +1,12 @@
-// D[m, n] = Σ A[m, k]·B[n, k] for Ampere: rows are packed along k, `row_bytes` bytes each. Two stages
-// are under way as asynchronous copies while a third is multiplied.
+// D[m, n] = Σ A[m, k]·B[n, k] for Ampere: rows are packed along k, `row_bytes` bytes each. Two
+// stages are under way as asynchronous copies while a third is multiplied.
 #pragma once
 #include "gemm_tile.cuh"
 
 constexpr int RING = 3;
 
-__device__ __forceinline__ void fetch(unsigned char* shared, const Tile& tile, int stage, int stages) {
+__device__ __forceinline__ void fetch(unsigned char* shared, const Tile& tile, int stage,
+                                      int stages) {
   if (stage < stages) {
     unsigned char* to = shared + stage % RING * (BLOCK_M + BLOCK_N) * STAGE_BYTES;
 #pragma unroll
@@ -19,8 +20,8 @@ __device__ __forceinline__ void fetch(unsigned char* shared, const Tile& tile, i
 }
 
 template <int BITS>
-__device__ __forceinline__ void gemm80(const unsigned char* a, const unsigned char* b, int* d, int m,
-                                       int n, int row_bytes) {
+__device__ __forceinline__ void gemm80(const unsigned char* a, const unsigned char* b, int* d,
+                                       int m, int n, int row_bytes) {
   QC_SHARED(shared);
   const Place place(threadIdx.x);
   const int lane = place.lane, m0 = blockIdx.y * BLOCK_M, n0 = blockIdx.x * BLOCK_N;
@@ -40,7 +41,8 @@ __device__ __forceinline__ void gemm80(const unsigned char* a, const unsigned ch
       unsigned rows[WARP_M / 16][4], columns[WARP_N / 8][2];
 #pragma unroll
       for (int i = 0; i < WARP_M / 16; i++)
-        qc::ldmatrix_x4(rows[i], from_a + swizzled(place.m + i * 16 + (lane & 15), k + (lane >> 4)));
+        qc::ldmatrix_x4(rows[i],
+                        from_a + swizzled(place.m + i * 16 + (lane & 15), k + (lane >> 4)));
 #pragma unroll
       for (int j = 0; j < WARP_N / 8; j++)
         qc::ldmatrix_x2(columns[j],
@@ -55,7 +57,8 @@ __device__ __forceinline__ void gemm80(const unsigned char* a, const unsigned ch
   for (int i = 0; i < WARP_M / 16; i++)
 #pragma unroll
     for (int j = 0; j < WARP_N / 8; j++) {
-      const int row = m0 + place.m + i * 16 + lane / 4, column = n0 + place.n + j * 8 + lane % 4 * 2;
+      const int row = m0 + place.m + i * 16 + lane / 4,
+                column = n0 + place.n + j * 8 + lane % 4 * 2;
       tile.store(d, row, column, &sums[i][j][0]);
       tile.store(d, row + 8, column, &sums[i][j][2]);
     }

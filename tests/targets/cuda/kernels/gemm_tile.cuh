@@ -1,5 +1,5 @@
-// What the matrix products for Turing and Ampere share: sizes, the swizzle, loads and stores that end
-// at ragged edges.
+// What the matrix products for Turing and Ampere share: sizes, the swizzle, loads and stores that
+// end at ragged edges.
 #pragma once
 #include "qc_device.cuh"
 
