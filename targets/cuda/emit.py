@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,8 +48,7 @@ def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *,
           threads: int) -> Built:  # fmt: skip
     """Compiles the program into the folder; same graph, same bytes."""
     ready = [kernel_of(step, chip) for step in lowered.steps]
-    sources = [each.source for each in ready]
-    kernels = compiled(sources, chip, cache=cache, threads=threads)
+    kernels, sources = compiled([each.source for each in ready], chip, cache=cache, threads=threads)
     program = planned(lowered)
     folder.mkdir(parents=True, exist_ok=True)
     images = _write_images(kernels, chip, folder)
@@ -82,16 +81,37 @@ def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *,
 
 
 def compiled(
-    sources: Iterable[KernelSource], chip: Chip, *, cache: Path | None, threads: int
-) -> dict[str, Kernel]:
-    """Machine code of every kernel, within what the chip gives a block."""
+    sources: Sequence[KernelSource], chip: Chip, *, cache: Path | None, threads: int
+) -> tuple[dict[str, Kernel], list[KernelSource]]:
+    """Machine code of every kernel, within what the chip gives a block; and the sources it is of.
+
+    The compiler holds registers back so that many blocks fit side by side, and now and then spills
+    for it. Such kernels are compiled again with leave to use what one block may have.
+    """
     each = {source.name: source for source in sources}
-    texts = {name: source.text for name, source in each.items()}
-    kernels = compile_kernels(texts, chip, headers=headers(), cache=cache, threads=threads)
+    kernels = _compile(each, chip, cache=cache, threads=threads)
+    tight = [name for name, kernel in kernels.items() if kernel.stack or kernel.spill_stores]
+    if tight:
+        each |= {name: relaxed(each[name]) for name in tight}
+        again = {name: each[name] for name in tight}
+        kernels |= _compile(again, chip, cache=cache, threads=threads)
     for name, kernel in kernels.items():
         source = each[name]
         check_resources(kernel, limit(chip, threads=source.block, dynamic_shared=source.shared))
-    return kernels
+    return kernels, [each[source.name] for source in sources]
+
+
+def relaxed(source: KernelSource) -> KernelSource:
+    """The kernel with one block a multiprocessor in mind."""
+    bound = f"__launch_bounds__({source.block})"
+    return replace(source, text=source.text.replace(bound, f"{bound[:-1]}, 1)"))
+
+
+def _compile(
+    sources: Mapping[str, KernelSource], chip: Chip, *, cache: Path | None, threads: int
+) -> dict[str, Kernel]:
+    texts = {name: source.text for name, source in sources.items()}
+    return compile_kernels(texts, chip, headers=headers(), cache=cache, threads=threads)
 
 
 def headers() -> dict[str, str]:

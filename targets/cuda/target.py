@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ class CudaTarget:
         if about is None:
             raise ArtifactError(f"{folder}: the manifest has no entry 'cuda'")
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
-        driver = None if found_device() else emulator(folder, threads=threads)
+        driver = None if found_device() else emulator(folder, self.chip, threads=threads)
         library = CudaLibrary(folder / LIBRARY, folder, driver=driver, checked=checked)
         return CudaRuntime(library, frozenset(about["layers"]))
 
@@ -93,14 +94,18 @@ class CudaTarget:
         return on(self.chip, graph, int4=native or bool(self.emulates))
 
 
-def emulator(folder: Path, *, threads: int) -> Path:
-    """The library that runs the artifact's own kernel sources on this processor."""
+def emulator(folder: Path, chip: Chip, *, threads: int) -> Path:
+    """The library that runs the artifact's own kernel sources on this processor, as the chip."""
     found = sorted((folder / KERNELS).glob("*.cu"))
     if not found:
         raise ArtifactError(f"{folder}: no kernel sources in {KERNELS}/, and no GPU here")
     sources = {path.stem: path.read_text() for path in found}
     cache = default_cache(os.environ) or Path(tempfile.gettempdir(), "qcompile")
-    return emulator_library(sources, cache=cache, threads=threads)
+    library = emulator_library(sources, cache=cache, threads=threads)
+    settings = ctypes.CDLL(str(library))
+    settings.qcemu_set_capability(*chip.capability)
+    settings.qcemu_set_threads(threads)
+    return library
 
 
 @dataclass(frozen=True)
