@@ -102,8 +102,11 @@ def groups(graph: Graph) -> tuple[Group, ...]:
 
 
 def _joined(node: Node, graph: Graph, home: dict[Node, Group]) -> Group | None:
-    """The group of the one pointwise user that may take the node in."""
-    if not graph.sole(node):
+    """The group of the one pointwise user that may take the node in.
+
+    Quantized inputs and dequantized outputs stay apart: callers may deal in the integers.
+    """
+    if not graph.sole(node) or _enters(node, graph):
         return None
     (user,) = graph.users[node]
     if not isinstance(user, POINTWISE) or user.type.shape != node.type.shape:
@@ -114,3 +117,10 @@ def _joined(node: Node, graph: Graph, home: dict[Node, Group]) -> Group | None:
         return home[user]
     takes = isinstance(node, ROOTS) and home[user].root is None
     return home[user] if takes else None
+
+
+def _enters(node: Node, graph: Graph) -> bool:
+    """The only form in which an input is read."""
+    return (
+        isinstance(node, Quantize) and isinstance(node.x, Input) and graph.users[node.x] == (node,)
+    )

@@ -1,6 +1,6 @@
 """What the tests of generated kernels share: graphs lowered to nests, run by the emulator."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,33 +8,31 @@ import numpy as np
 
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.pool import AveragePool, MaxPool
+from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.types import Array, TensorType
 from qcompile.program.program import Buffer
 from qcompile.targets.cuda.border import border_of
 from qcompile.targets.cuda.emulator import Emulator, emulator_library
+from qcompile.targets.cuda.lowering import DeviceLowering
 from qcompile.targets.cuda.nest_kernel import KernelSource, nest_kernel
 from qcompile.targets.cuda.printer import Array as Known
 from qcompile.targets.loops.draft import Arg, External, Step_, Stored
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.layout import padded_width
 from qcompile.targets.loops.lower.plain import convolve_plainly, depthwise, multiply_plainly
-from qcompile.targets.loops.lowering import Contract, Lowering
-from qcompile.targets.loops.nest import Nest, collapse, drop_unit_loops
-from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.lowering import Contract
 from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.loops.weights import is_depthwise
 from tests.targets.tvm.checks import drawn
 
-PACKING = (Conv, ConvTranspose, MatMul, MaxPool, AveragePool)
 LANES = 8
 PER_FILE = 60  # kernels that one run of the compiler takes
 
 
 @dataclass
-class PlainLowering(Lowering):
-    """Everything by loop nests; values of at most four bits lie packed."""
+class PlainLowering(DeviceLowering):
+    """The device's, but for sums of products: those are loop nests, too."""
 
     def contraction(self, node: Conv | ConvTranspose | MatMul) -> Contract:
         match node:
@@ -45,18 +43,8 @@ class PlainLowering(Lowering):
             case MatMul():
                 return multiply_plainly
 
-    def scheduled(self, nest: Nest) -> Nest:
-        return collapse(drop_unit_loops(nest))
-
-    def format_of(self, group: Group) -> str:
-        kind = group.head.type.elem
-        rooted = group.root is None or isinstance(group.root, PACKING)
-        if kind.bits > 4 or kind.is_float or group.head.type.unit is None or not rooted:
-            return stored(kind)
-        return "i4" if kind.signed else "u4"
-
-    def padded(self, extent: int, elem: str) -> int:
-        return -(-extent // 32) * 32 if elem in ("u4", "i4") else padded_width(extent)
+    def companions(self, every: Sequence[Group]) -> Mapping[Node, Group]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -106,7 +94,7 @@ class Memory:
         self.outputs: dict[int, Array] = {}
         self.buffers: dict[Buffer, Array] = {}
 
-    def array(self, arg: Arg, kinds: Mapping[int, TensorType]) -> Array:
+    def array(self, arg: Arg, kinds: Sequence[TensorType]) -> Array:
         match arg:
             case Buffer():
                 size = arg.size + 256
@@ -125,21 +113,53 @@ def _blank(kind: TensorType) -> Array:
 
 
 def run(case: Case, emulator: Emulator, *inputs: Array) -> list[Array]:
-    """The outputs for inputs that are reals or raw, as the graph has them."""
-    lowered = case.lowered
-    kinds = {i: port.real for i, port in enumerate(lowered.outputs)}
-    memory = Memory(lowered, inputs)
-    skipped = {id(s) for s in (*lowered.enter_raw, *lowered.leave_raw)}
-    real = {id(s) for s in lowered.leave_real} | {id(s) for s in lowered.enter_real}
-    for step, source in case.steps:
-        if id(step) in skipped - real:
-            continue
+    """The outputs for inputs, both as the graph has them."""
+    low = case.lowered
+    kinds = [port.real for port in low.outputs]
+    return _run(case, emulator, inputs, (*low.enter_real, *low.body, *low.leave_real), kinds)
+
+
+def run_raw(case: Case, emulator: Emulator, *inputs: Array) -> list[Array]:
+    """The integers behind the outputs for the integers behind the inputs."""
+    low = case.lowered
+    kinds = [port.raw for port in low.outputs]
+    return _run(case, emulator, inputs, (*low.enter_raw, *low.body, *low.leave_raw), kinds)
+
+
+def _run(
+    case: Case,
+    emulator: Emulator,
+    inputs: Iterable[Array],
+    steps: Iterable[Step_],
+    kinds: Sequence[TensorType],
+) -> list[Array]:
+    memory = Memory(case.lowered, inputs)
+    sources = {id(step): source for step, source in case.steps}
+    for step in steps:
+        source = sources[id(step)]
         arrays = [memory.array(a, kinds) for a in step.args]
         emulator.launch(source.name, grid=(source.grid,), block=(source.block,), arrays=arrays)
     return [
         memory.outputs[i].view(kind.elem.storage).reshape(static(kind.shape))
-        for i, kind in kinds.items()
+        for i, kind in enumerate(kinds)
     ]
+
+
+def same_raw_bits(case: Case, emulator: Emulator) -> None:
+    """As `same_bits`, for integers on both sides."""
+    graph, inputs = case.graph, drawn(case.graph)
+    inner = [(n, y.x if isinstance(y, Dequantize) else y) for n, y in graph.outputs]
+    wanted = Graph(graph.name, graph.inputs, tuple(inner)).run(*inputs)
+    given = [_entered(graph, node, x) for node, x in zip(graph.inputs, inputs, strict=True)]
+    for got, want in zip(run_raw(case, emulator, *given), wanted, strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+
+
+def _entered(graph: Graph, node: Node, value: Array) -> Array:
+    users = graph.users[node]
+    entered = len(users) == 1 and isinstance(users[0], Quantize)
+    return users[0].evaluate(value) if entered else value
 
 
 def same_bits(case: Case, emulator: Emulator) -> None:

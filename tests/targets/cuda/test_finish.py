@@ -110,14 +110,12 @@ def launch(
 def outputs(name: str, emulator: Emulator) -> list[np.ndarray]:  # pyright: ignore
     whole = CASES[name]
     memory = Memory(whole.lowered, drawn(whole.graph))
-    kinds = {i: port.real for i, port in enumerate(whole.lowered.outputs)}
+    kinds = [port.real for port in whole.lowered.outputs]
     used = (*whole.lowered.enter_real, *whole.lowered.body, *whole.lowered.leave_real)
     for step, part in zip(whole.lowered.steps, PARTS[name], strict=True):
         if any(step is u for u in used):
-            if isinstance(part, Halves) and step.border is not None:
-                raise AssertionError("a halo around a sum: give it to the second kernel")
             launch(emulator, part, [memory.array(a, kinds) for a in step.args])
-    return [memory.outputs[i] for i in kinds]
+    return [memory.outputs[i] for i in range(len(kinds))]
 
 
 @pytest.mark.parametrize("name", CASES)

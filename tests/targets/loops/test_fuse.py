@@ -7,8 +7,9 @@ from qcompile.ir.ops.binary import Add
 from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.pool import MaxPool
-from qcompile.ir.ops.quant import Dequantize
-from qcompile.ir.types import I32, U8
+from qcompile.ir.ops.quant import Dequantize, Quantize
+from qcompile.ir.ops.source import Input
+from qcompile.ir.types import I8, I32, U8, f32
 from qcompile.ir.unit import per_tensor
 from qcompile.targets.loops.fuse import groups
 from tests.targets.tvm.checks import drawn, given, graph_of, narrowed, weights
@@ -51,6 +52,13 @@ def test_what_leaves_as_reals_is_written_as_integers_first():
     value = narrowed(Conv(given(1, 8, 4, 4), weights(8, 8, 1, 1)))
     real = Dequantize(value)
     assert [g.head for g in groups(graph_of(real))] == [value, real]
+
+
+def test_what_comes_in_as_reals_is_written_as_integers_first():
+    """Else nothing could be given the integers instead."""
+    entering = Quantize(Input(f32(1, 8, 4, 4), name="x"), U8, per_tensor(0.1, 9))
+    behind = requantize(entering, I8, per_tensor(0.2))
+    assert [g.head for g in groups(graph_of(behind))] == [entering, behind]
 
 
 def test_a_group_is_a_graph_of_its_own():
