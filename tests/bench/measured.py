@@ -29,11 +29,13 @@ class Measured:
         return f"{said}, exit code {self.code}: {self.err.strip().splitlines()[-1:]}"
 
 
-def measured(arguments: Sequence[str]) -> Measured:
+def measured(arguments: Sequence[str], **environment: str) -> Measured:
     """`python ARGUMENTS`; the memory is the greatest resident set of it and its children, each."""
+    surroundings = {**os.environ, **environment}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=err)
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=surroundings)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - start
@@ -43,6 +45,6 @@ def measured(arguments: Sequence[str]) -> Measured:
     return Measured(process.returncode, seconds, usage.ru_maxrss * 1024, *texts)
 
 
-def qcompile(*arguments: object) -> Measured:
+def qcompile(*arguments: object, **environment: str) -> Measured:
     """`qcompile ARGUMENTS`."""
-    return measured(["-m", "qcompile", *map(str, arguments)])
+    return measured(["-m", "qcompile", *map(str, arguments)], **environment)
