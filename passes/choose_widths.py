@@ -9,9 +9,9 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Input
+from qcompile.ir.widths import W8A8, Widths
 from qcompile.passes.patterns import names
 from qcompile.passes.roles import activations, weight
-from qcompile.ir.widths import W8A8, Widths
 
 Contraction = Conv | ConvTranspose | MatMul
 
