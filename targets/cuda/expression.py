@@ -7,12 +7,14 @@ used. Floats are rounded after each operation, as the interpreter rounds them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from math import frexp, isfinite
+from dataclasses import dataclass, fields
+from math import frexp
 
 import numpy as np
 
 from qcompile.targets.cuda.formats import RANGES, kind
+from qcompile.targets.cuda.holding import largest, scaled_range
+from qcompile.targets.cuda.text import bare, converted, is_compound, literal, plus
 from qcompile.targets.loops import expr as e
 
 INT64_MAX = (1 << 63) - 1
@@ -31,14 +33,6 @@ _FLOAT_FUNCTIONS: Mapping[str, str] = {
     "sin": "sinf", "cos": "cosf", "floor": "floorf", "ceil": "ceilf", "round": "rintf",
     "abs": "fabsf",
 }  # fmt: skip
-_CONVERSIONS: Mapping[tuple[str, str], str] = {
-    ("int", "float"): "__int2float_rn",
-    ("long long", "float"): "__ll2float_rn",
-    ("float", "int"): "__float2int_rz",
-    ("float", "long long"): "__float2ll_rz",
-    ("int", "long long"): "(long long)",
-    ("long long", "int"): "(int)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +69,22 @@ class Lane:
         if number not in self._texts:
             text = self._text(x)
             shared = self._uses[number] > 1 or len(text) > LENGTH
-            if shared and _is_compound(text) and not isinstance(x, e.Imm):
+            if shared and is_compound(text) and not isinstance(x, e.Imm):
                 name = f"t{len(self.lines)}"
-                self.lines.append(f"const {kind(x.elem)} {name} = {_bare(text)};")
+                self.lines.append(f"const {kind(x.elem)} {name} = {bare(text)};")
                 text = name
             self._texts[number] = text
         return self._texts[number]
 
     def bare(self, x: e.Expr) -> str:
         """As `value`, without parentheses around it."""
-        return _bare(self.value(x))
+        return bare(self.value(x))
 
     def result(self, x: e.Expr) -> str:
         """As `bare`, for what is assigned: of any length."""
         number = self._number(x)
         if self._uses[number] == 1 and number not in self._texts:
-            return _bare(self._text(x))
+            return bare(self._text(x))
         return self.bare(x)
 
     # sharing
@@ -162,11 +156,11 @@ class Lane:
         a, b = self.value(x.a), self.value(x.b)
         match x.op:
             case "min" | "max":
-                return f"{x.op}({_bare(a)}, {_bare(b)})"
+                return f"{x.op}({bare(a)}, {bare(b)})"
             case "div" if isinstance(x.b, e.Imm) and x.b.value > 0:
                 return f"({a} / {b})"
             case "div":
-                return f"qc::quotient({_bare(a)}, {_bare(b)})"
+                return f"qc::quotient({bare(a)}, {bare(b)})"
             case "add" if isinstance(x.b, e.Imm) and x.b.value < 0:
                 return f"({a} - {literal(-x.b.value, x.b.elem)})"
             case "sub" if isinstance(x.b, e.Imm) and x.b.value < 0:
@@ -178,7 +172,7 @@ class Lane:
         a, b = self.value(x.a), self.value(x.b)
         if x.op in _TESTS:
             return f"({a} {_INFIX[x.op]} {b})"
-        return f"{_FLOAT_PAIRS[x.op]}({_bare(a)}, {_bare(b)})"
+        return f"{_FLOAT_PAIRS[x.op]}({bare(a)}, {bare(b)})"
 
     def _unary(self, x: e.Unary) -> str:
         inner = self.value(x.x)
@@ -186,17 +180,17 @@ class Lane:
             case "not":
                 return f"(1 - {inner})"
             case "neg":
-                return f"__fsub_rn(0.0f, {_bare(inner)})" if x.is_float else f"(0 - {inner})"
+                return f"__fsub_rn(0.0f, {bare(inner)})" if x.is_float else f"(0 - {inner})"
             case "abs" if not x.is_float:
-                return f"abs({_bare(inner)})"
+                return f"abs({bare(inner)})"
             case _:
-                return f"{_FLOAT_FUNCTIONS[x.op]}({_bare(inner)})"
+                return f"{_FLOAT_FUNCTIONS[x.op]}({bare(inner)})"
 
     def _index(self, x: e.Expr, first: int) -> str:
         """Where a table is read; held to its entries where a lane may hold nothing."""
         text = self.value(x)
         if self.sources.apart and not isinstance(x, e.Load | e.Snap):
-            text = f"max({literal(x.lo)}, min({literal(x.hi)}, {_bare(text)}))"
+            text = f"max({literal(x.lo)}, min({literal(x.hi)}, {bare(text)}))"
         return f"{text} - {first}" if first > 0 else f"{text} + {-first}" if first else text
 
     def _snap(self, x: e.Snap) -> str:
@@ -213,117 +207,32 @@ class Lane:
         addend = half + (x.plus << x.shift)
         between = scaled_range(x)
         if x.word or _fits_word(x, addend):
-            low = _largest(x) + abs(addend) <= e.INT32[1]
-            text = f"{value} * {m}{_plus(addend if low else half)}"
+            low = largest(x) + abs(addend) <= e.INT32[1]
+            text = f"{value} * {m}{plus(addend if low else half)}"
             text = f"({text}) >> {x.shift}" if x.shift else text
-            text = f"({text})" if low else f"(({text}){_plus(x.plus)})"
-        elif between is None or _largest(x) + abs(addend) > INT64_MAX:
-            operands = f"{_bare(value)}, {_bare(m)}, {x.plus}, {literal(x.lo)}, {literal(x.hi)}"
+            text = f"({text})" if low else f"(({text}){plus(x.plus)})"
+        elif between is None or largest(x) + abs(addend) > INT64_MAX:
+            operands = f"{bare(value)}, {bare(m)}, {x.plus}, {literal(x.lo)}, {literal(x.hi)}"
             return f"qc::rescale_wide<{x.shift}>({operands})"
         else:
-            text = f"qc::rescale<{x.shift}>({_bare(value)}, {_bare(m)}, {addend}ll)"
+            text = f"qc::rescale<{x.shift}>({bare(value)}, {bare(m)}, {addend}ll)"
         return _clipped(text, between or e.INT32, x.lo, x.hi)
-
-
-def stored(x: e.Expr, lo: int, hi: int) -> e.Expr:
-    """x without the clips at its end that packing to lo … hi does by itself."""
-    match x:
-        case e.Binary(op="min", a=a, b=e.Imm(value=value), elem="i32") if value == hi:
-            return stored(a, lo, hi)
-        case e.Binary(op="max", a=a, b=e.Imm(value=value), elem="i32") if value == lo:
-            return a
-        case e.Rescale(x=e.Binary()) if (free := _let_go(x)) is not None:
-            return stored(free, lo, hi)
-        case e.Rescale() if scaled_range(x) is not None:
-            least = e.INT32[0] if x.lo == lo else x.lo
-            greatest = e.INT32[1] if x.hi == hi else x.hi
-            return replace(x, lo=least, hi=greatest)
-        case _:
-            return x
-
-
-def _let_go(x: e.Rescale) -> e.Rescale | None:
-    """The same with x's operand not held before, but the result behind: f(clip(v, a, b)) is
-    clip(f(v), f(a), f(b)), for f never falls. None where that may not fit 32 bits."""
-    match x.x:
-        case e.Binary(op="min" | "max" as op, a=a, b=e.Imm(value=end)) if isinstance(x.m, e.Imm):
-            free = replace(x, x=a, word=False)
-            if x.m.value < 0 or scaled_range(free) is None:
-                return None
-            limit = _scaled(int(end), int(x.m.value), x)
-            if op == "min":
-                return replace(free, hi=min(x.hi, max(limit, x.lo)))
-            return replace(free, lo=max(x.lo, min(limit, x.hi)))
-        case _:
-            return None
-
-
-def _scaled(value: int, m: int, x: e.Rescale) -> int:
-    return (value * m + ((1 << x.shift) >> 1) >> x.shift) + x.plus
-
-
-def scaled_range(x: e.Rescale) -> tuple[int, int] | None:
-    """What an i32 rescale lies in before it is clipped; None when that may not fit."""
-    ends = [_scaled(a, b, x) for a in _span(x.x) for b in _span(x.m)]
-    lo, hi = min(ends), max(ends)
-    return (lo, hi) if e.INT32[0] <= lo and hi <= e.INT32[1] else None
-
-
-def literal(value: float, elem: str = "i32") -> str:
-    """A constant as an operand."""
-    if elem == "f32":
-        return _real(value)
-    whole = int(value)
-    suffix = "ll" if elem == "i64" or abs(whole) > e.INT32[1] else ""
-    if whole == e.INT32[0] and elem != "i64":
-        return "(-2147483647 - 1)"
-    return f"{whole}{suffix}" if whole >= 0 else f"({whole}{suffix})"
-
-
-def _real(value: float) -> str:
-    number = np.float32(value)
-    if not isfinite(number):
-        bits = int(number.view(np.uint32))
-        return f"__uint_as_float({bits:#x}u)"
-    text = np.format_float_scientific(number, unique=True, trim="0")
-    return f"{text}f" if number >= 0 else f"({text}f)"
 
 
 def _clipped(text: str, between: tuple[int, int], lo: int, hi: int) -> str:
     if between[1] > hi:
-        text = f"min({_bare(text)}, {literal(hi)})"
+        text = f"min({bare(text)}, {literal(hi)})"
     if between[0] < lo:
-        text = f"max({_bare(text)}, {literal(lo)})"
+        text = f"max({bare(text)}, {literal(lo)})"
     return text
 
 
-def _span(x: e.Expr) -> tuple[int, int]:
-    return max(x.lo, e.INT32[0]), min(x.hi, e.INT32[1])
-
-
-def _largest(x: e.Rescale) -> int:
-    """The greatest magnitude of x · m."""
-    return max(abs(a * b) for a in _span(x.x) for b in _span(x.m))
-
-
 def _fits_word(x: e.Rescale, addend: int) -> bool:
-    return x.shift < 32 and _largest(x) + abs(addend) <= e.INT32[1]
+    return x.shift < 32 and largest(x) + abs(addend) <= e.INT32[1]
 
 
 def _within(x: e.Expr, lo: int, hi: int) -> bool:
     return not x.is_float and x.elem != "i64" and lo <= x.lo and x.hi <= hi
-
-
-def _plus(addend: int) -> str:
-    return "" if addend == 0 else f" + {addend}" if addend > 0 else f" - {-addend}"
-
-
-def converted(text: str, source: str, target: str) -> str:
-    """A register of one type as another: floats are truncated."""
-    if source == target:
-        return text
-    name = _CONVERSIONS[source, target]
-    return f"{name}{text}" if name.startswith("(") else f"{name}({_bare(text)})"
 
 
 def _inverse(scale: e.Expr) -> float | None:
@@ -337,19 +246,3 @@ def _inverse(scale: e.Expr) -> float | None:
 def _parts(x: e.Expr) -> tuple[e.Expr, ...]:
     values = (getattr(x, f.name) for f in fields(x))
     return tuple(v for v in values if isinstance(v, e.Expr))
-
-
-def _is_compound(text: str) -> bool:
-    return not text.replace("_", "").replace("[", "").replace("]", "").isalnum()
-
-
-def _bare(text: str) -> str:
-    """The text without parentheses that enclose all of it."""
-    if not text.startswith("(") or not text.endswith(")"):
-        return text
-    depth = 0
-    for i, c in enumerate(text):
-        depth += (c == "(") - (c == ")")
-        if depth == 0 and i < len(text) - 1:
-            return text
-    return text[1:-1]

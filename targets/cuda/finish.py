@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qcompile.targets.cuda.addresses import Places
+from qcompile.targets.cuda.arrays import Array, known, results
 from qcompile.targets.cuda.formats import TYPES
 from qcompile.targets.cuda.nest_kernel import decomposed
-from qcompile.targets.cuda.printer import Array, Block, known, loads, lookups, results
+from qcompile.targets.cuda.printer import Block, loads, lookups
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.nest import Nest, Table
 

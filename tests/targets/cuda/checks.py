@@ -13,11 +13,11 @@ from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.types import Array, TensorType
 from qcompile.program.program import Buffer
+from qcompile.targets.cuda.arrays import Array as Known
 from qcompile.targets.cuda.border import border_of
 from qcompile.targets.cuda.emulator import Emulator, emulator_library
 from qcompile.targets.cuda.lowering import DeviceLowering
 from qcompile.targets.cuda.nest_kernel import KernelSource, nest_kernel
-from qcompile.targets.cuda.printer import Array as Known
 from qcompile.targets.loops.draft import Arg, External, Step_, Stored
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.lower.plain import convolve_plainly, depthwise, multiply_plainly

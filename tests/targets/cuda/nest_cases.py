@@ -29,6 +29,7 @@ EXACT: Mapping[str, Graph] = {
     "gathers": places.gathers(),
     "passed_through": places.passed_through(),
     "softmaxes": sums.softmaxes(),
+    "long_rows": sums.long_rows(),
     "max_pools": sums.max_pools(),
     "average_pools": sums.average_pools(),
     "reductions": sums.reductions(),
@@ -43,6 +44,7 @@ NEAR: Mapping[str, Graph] = {
     "casts": values.casts(),
     "resize_of_reals": places.resize_of_reals(),
     "float_rows": sums.float_rows(),
+    "long_real_rows": sums.long_real_rows(),
     "float_reductions": sums.float_reductions(),
     "float_contractions": sums.float_contractions(),
 }

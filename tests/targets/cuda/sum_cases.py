@@ -49,6 +49,21 @@ def float_rows() -> Graph:
     return graph_of(*soft, *norms)
 
 
+def long_rows() -> Graph:
+    """Numbers that a warp makes together."""
+    x = given(2, 5, 200)
+    soft = softmax_integer(given(3, 100, scale=0.05).replace(name="s"), 1)
+    total = narrowed(ReduceSum(x, (1, 2), keepdims=False))
+    top, place = ReduceMax(x, (2,), keepdims=True), ArgMax(x, 2, keepdims=True, last=False)
+    return graph_of(total, top, soft, place, ArgMin(x, 2, keepdims=True, last=True))
+
+
+def long_real_rows() -> Graph:
+    x, y = Input(f32(3, 130), name="x"), Input(f32(3, 99), name="y")
+    kinds = (ReduceSum, ReduceProd, ReduceMin)
+    return graph_of(*(kind(x, (1,), keepdims=False) for kind in kinds), LogSoftmax(y, 1))
+
+
 def float_reductions() -> Graph:
     x = Input(f32(3, 9, 20), name="x")
     kinds = (ReduceSum, ReduceMean, ReduceMax, ReduceProd, ReduceL2, ReduceLogSumExp)

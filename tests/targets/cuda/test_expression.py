@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcompile.targets.cuda.expression import Lane, Sources, literal, stored
+from qcompile.targets.cuda.expression import Lane, Sources
+from qcompile.targets.cuda.holding import stored
+from qcompile.targets.cuda.text import literal
 from qcompile.targets.loops import expr as e
 
 SUM = e.Acc(-(1 << 20), 1 << 20, "i32")

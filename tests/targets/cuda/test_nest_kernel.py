@@ -9,12 +9,12 @@ import pytest
 import qcompile
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.program.graph_file import read_graph
 from qcompile.targets.cuda.build import Kernel, compile_kernels
 from qcompile.targets.cuda.devices import T4
-from qcompile.targets.cuda.emit import headers
-from qcompile.targets.cuda.emulator import Emulator
+from qcompile.targets.cuda.emulator import Emulator, device_headers
 from tests.strategies import random_graph
 from tests.targets.cuda.checks import built, case, nearly, run, same_bits, same_raw_bits
 from tests.targets.cuda.nest_cases import EXACT, NEAR
@@ -57,7 +57,11 @@ def test_indices_that_are_known_at_run_time(emulator: Emulator):
 def network(seed: int, folder: Path, widths: Mapping[str, str]) -> Graph:
     """A random network, quantized."""
     graph = random_graph(seed)
-    kinds = {Conv: "op:Conv", ConvTranspose: "op:ConvTranspose", MatMul: "op:MatMul"}
+    kinds: Mapping[type[Node], str] = {
+        Conv: "op:Conv",
+        ConvTranspose: "op:ConvTranspose",
+        MatMul: "op:MatMul",
+    }
     there = {kinds[type(node)] for node in graph.nodes if type(node) in kinds}
     rng = np.random.default_rng(seed)
     shapes = {node.name: static(node.type.shape) for node in graph.inputs}
@@ -98,7 +102,7 @@ def compiled(step: int) -> dict[str, Kernel]:
     """Every `step`-th kernel, as machine code."""
     every = [kernel for found in CASES.values() for kernel in found.kernels][::step]
     texts = {kernel.name: kernel.text for kernel in every}
-    return compile_kernels(texts, T4, headers=headers(), cache=None, threads=2)
+    return compile_kernels(texts, T4, headers=device_headers(), cache=None, threads=2)
 
 
 def lacking(kernels: Mapping[str, Kernel]) -> list[str]:

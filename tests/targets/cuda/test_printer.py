@@ -12,11 +12,11 @@ from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.pool import MaxPool
 from qcompile.ir.types import I8, I32, U8
 from qcompile.ir.unit import per_tensor
+from qcompile.targets.cuda.arrays import Array
 from qcompile.targets.cuda.border import Border
 from qcompile.targets.cuda.emulator import Emulator, emulator_library
 from qcompile.targets.cuda.finish import finish_source
 from qcompile.targets.cuda.nest_kernel import KernelSource, nest_kernel
-from qcompile.targets.cuda.printer import Array
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.nest import Also, Nest, Table, View
 from tests.golden import Golden
