@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from qcompile.targets.cuda.build import Kernel, compile_kernels
 from qcompile.targets.cuda.containers import contain
 from qcompile.targets.cuda.devices import Chip
 from qcompile.targets.cuda.elf import read_cubin, read_ptx
+from qcompile.targets.cuda.emulator import device_headers
 from qcompile.targets.cuda.gates import check_resources, limit
 from qcompile.targets.cuda.host import build_host
 from qcompile.targets.cuda.nest_kernel import KernelSource
@@ -111,17 +111,7 @@ def _compile(
     sources: Mapping[str, KernelSource], chip: Chip, *, cache: Path | None, threads: int
 ) -> dict[str, Kernel]:
     texts = {name: source.text for name, source in sources.items()}
-    return compile_kernels(texts, chip, headers=headers(), cache=cache, threads=threads)
-
-
-def headers() -> dict[str, str]:
-    """The device headers by name."""
-    folder = files("qcompile.targets.cuda").joinpath("device")
-    return {
-        entry.name: entry.read_text()
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".cuh")
-    }
+    return compile_kernels(texts, chip, headers=device_headers(), cache=cache, threads=threads)
 
 
 def _write_images(kernels: Mapping[str, Kernel], chip: Chip, folder: Path) -> tuple[p.Image, ...]:
@@ -142,7 +132,7 @@ def _write_images(kernels: Mapping[str, Kernel], chip: Chip, folder: Path) -> tu
 
 def _write_sources(sources: Sequence[KernelSource], folder: Path) -> tuple[str, ...]:
     """What was compiled, to be read, and run by the emulator."""
-    texts = {f"{source.name}.cu": source.text for source in sources} | headers()
+    texts = {f"{source.name}.cu": source.text for source in sources} | device_headers()
     (folder / KERNELS).mkdir()
     for name, text in sorted(texts.items()):
         (folder / KERNELS / name).write_text(text)

@@ -224,7 +224,8 @@ class Plan:
         for layer in self.layers:
             require(layer.end <= self.arena_bytes, f"layer {layer.name} lies outside the arena")
         for launch in self.launches:
-            good = launch.shows + launch.shown <= len(self.layers) and all(map(self._holds, launch.args))
+            good = launch.shows + launch.shown <= len(self.layers)
+            good = good and all(map(self._holds, launch.args))
             require(good, f"{launch.node}: {launch} lies outside of what there is")
 
     @property
