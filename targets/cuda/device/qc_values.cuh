@@ -95,6 +95,15 @@ unsigned char* address(void* array, long long at) {
     return (unsigned char*)array + (Format::BITS == 4 ? at >> 1 : at * (Format::BITS / 8));
 }
 
+// An access of BYTES bytes at once: the GPU stops at an address that is no multiple of them.
+template <int BYTES>
+typename Piece<BYTES>::type* pieces(const unsigned char* from) {
+#ifdef QC_EMU
+    if ((unsigned long long)from % BYTES) __trap();
+#endif
+    return (typename Piece<BYTES>::type*)from;
+}
+
 template <class Format, int LANES>
 struct Run {
     static constexpr int BYTES = LANES * Format::BITS / 8;
@@ -118,9 +127,8 @@ inline void put_piece(unsigned* word, unsigned piece) { word[0] = piece; }
 // LANES neighbours, in accesses of BYTES bytes; the first begins at a multiple of them.
 template <class Format, int LANES, int BYTES>
 Run<Format, LANES> load(const void* array, long long at) {
-    using Type = typename Piece<BYTES>::type;
     Run<Format, LANES> run;
-    const Type* from = (const Type*)address<Format>(array, at);
+    const auto* from = pieces<BYTES>(address<Format>(array, at));
 #pragma unroll
     for (int i = 0; i < Run<Format, LANES>::BYTES / BYTES; ++i) put_piece(run.word + i * BYTES / 4, from[i]);
     return run;
@@ -279,13 +287,12 @@ inline void take_piece(const unsigned* word, unsigned char& piece) { piece = (un
 // A run, in accesses of BYTES bytes; the first begins at a multiple of them.
 template <int BYTES, class Format, int LANES>
 void store(void* array, long long at, const Run<Format, LANES>& run) {
-    using Type = typename Piece<BYTES>::type;
-    Type* to = (Type*)address<Format>(array, at);
+    auto* to = pieces<BYTES>(address<Format>(array, at));
 #pragma unroll
     for (int i = 0; i < Run<Format, LANES>::BYTES / BYTES; ++i) {
         constexpr int EACH = BYTES < 4 ? 4 / BYTES : 1;
         const unsigned word = run.word[i * BYTES / 4] >> i % EACH * 8 * BYTES % 32;
-        Type piece;
+        typename Piece<BYTES>::type piece;
         take_piece(BYTES < 4 ? &word : run.word + i * BYTES / 4, piece);
         to[i] = piece;
     }
