@@ -15,4 +15,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    return Golden(request.config.getoption("--update-golden"))
+    return Golden(bool(request.config.getoption("--update-golden")))

@@ -25,7 +25,7 @@ def _target(name: str) -> dict[str, Any]:
     return _row(
         name,
         place.summary,
-        state="ready",
+        state="emulated" if place.emulates else "ready",
         exact=place.exact,
         instructions=dict(place.instructions),
     )

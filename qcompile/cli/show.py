@@ -10,6 +10,8 @@ from typing import Any, cast
 
 Facts = Mapping[str, Any]
 
+FEW = 3  # instructions that fit one line
+
 
 def print_json(value: Facts) -> None:
     """One object; numbers that JSON cannot hold become null."""
@@ -136,9 +138,28 @@ def print_model(found: Facts) -> None:
 
 
 def print_targets(found: Facts) -> None:
-    """One row for each target."""
-    rows = [(t["name"], t["state"], t["arithmetic"], t["summary"]) for t in found["targets"]]
+    """One row for each target; then what is native, emulated or absent, chip by chip."""
+    targets = found["targets"]
+    rows = [(t["name"], t["state"], _arithmetic(t), t["summary"]) for t in targets]
     table(("target", "state", "instructions", "what it is"), rows)
+    kinds: dict[tuple[str, ...], list[Facts]] = {}
+    for one in targets:
+        if len(one["instructions"]) > FEW:
+            kinds.setdefault(tuple(one["instructions"]), []).append(one)
+    for names, group in kinds.items():
+        chips: dict[tuple[str, ...], list[str]] = {}
+        for one in group:
+            chip = one["name"].rpartition("-")[0] or one["name"]
+            told = chips.setdefault(tuple(one["instructions"].values()), [])
+            told += [] if chip in told else [chip]
+        print()
+        rows = [(name, *(values[i] for values in chips)) for i, name in enumerate(names)]
+        table(("instruction", *(", ".join(told) for told in chips.values())), rows)
+
+
+def _arithmetic(target: Facts) -> str:
+    """The instructions, where they are few."""
+    return "see below" if len(target["instructions"]) > FEW else str(target["arithmetic"])
 
 
 def print_passes(found: Facts) -> None:

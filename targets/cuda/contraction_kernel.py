@@ -104,9 +104,9 @@ def addresses(nest: Nest, plan: Contraction) -> str:
         "static int row(int m) {",
         f"    return {_sum('m', nest.outer[:-1], outer, base)};",
         "}",
-        "static int column(int n_tile, int k) {",
+        "static int column(int n_tile, unsigned k) {",
         *([] if real == plan.k_bytes else [f"    if (k >= {real}) return 0;"]),
-        "    const int word = k / WORD;",
+        "    const unsigned word = k / WORD;",
         f"    return {column}{shift};",
         "}",
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from qcompile.targets.cuda.containers import contain
 from qcompile.targets.cuda.devices import Chip
 from qcompile.targets.cuda.elf import read_cubin, read_ptx
 from qcompile.targets.cuda.emulator import device_headers
-from qcompile.targets.cuda.gates import check_resources, limit
+from qcompile.targets.cuda.gates import Limit, check_resources, limit
 from qcompile.targets.cuda.host import build_host
 from qcompile.targets.cuda.nest_kernel import KernelSource
 from qcompile.targets.cuda.plan_file import PLAN, WEIGHTS, encode
@@ -32,6 +33,7 @@ from qcompile.targets.loops.select import Lowered, Port
 
 KERNELS = "kernels"  # the folder of sources
 FOREIGN = ("aarch64",)
+Gate: TypeAlias = Callable[[Kernel, Limit], None]
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,12 @@ class Built:
     milliseconds: float
 
 
-def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *, cache: Path | None,
-          threads: int) -> Built:  # fmt: skip
-    """Compiles the program into the folder; same graph, same bytes."""
+def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *,
+          cache: Path | None, threads: int, gate: Gate = check_resources) -> Built:  # fmt: skip
+    """Compiles the program into the folder; same graph, same bytes. Kernels must pass the gate."""
     ready = [kernel_of(step, chip) for step in lowered.steps]
-    kernels, sources = compiled([each.source for each in ready], chip, cache=cache, threads=threads)
+    texts = [each.source for each in ready]
+    kernels, sources = compiled(texts, chip, gate=gate, cache=cache, threads=threads)
     program = planned(lowered)
     folder.mkdir(parents=True, exist_ok=True)
     images = _write_images(kernels, chip, folder)
@@ -81,7 +84,7 @@ def build(lowered: Lowered, name: str, target: str, chip: Chip, folder: Path, *,
 
 
 def compiled(
-    sources: Sequence[KernelSource], chip: Chip, *, cache: Path | None, threads: int
+    sources: Sequence[KernelSource], chip: Chip, *, gate: Gate, cache: Path | None, threads: int
 ) -> tuple[dict[str, Kernel], list[KernelSource]]:
     """Machine code of every kernel, within what the chip gives a block; and the sources it is of.
 
@@ -97,7 +100,7 @@ def compiled(
         kernels |= _compile(again, chip, cache=cache, threads=threads)
     for name, kernel in kernels.items():
         source = each[name]
-        check_resources(kernel, limit(chip, threads=source.block, dynamic_shared=source.shared))
+        gate(kernel, limit(chip, threads=source.block, dynamic_shared=source.shared))
     return kernels, [each[source.name] for source in sources]
 
 

@@ -17,11 +17,13 @@ from qcompile.ir.widths import W4A4
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.cuda.build import Kernel
 from qcompile.targets.cuda.cache import default_cache
 from qcompile.targets.cuda.devices import A10, A100, H100, L4, ORIN, T4, Chip, int4_emulation
 from qcompile.targets.cuda.driver import found_device
 from qcompile.targets.cuda.emit import KERNELS, build
 from qcompile.targets.cuda.emulator import emulator_library
+from qcompile.targets.cuda.gates import Limit, check_resources
 from qcompile.targets.cuda.host import LIBRARY
 from qcompile.targets.cuda.instructions import INT4
 from qcompile.targets.cuda.library import CudaLibrary
@@ -60,7 +62,14 @@ class CudaTarget:
         lowered = lower(self._lowering(graph))
         cache = default_cache(os.environ)
         built = build(
-            lowered, graph.name, self.name, self.chip, folder, cache=cache, threads=threads
+            lowered,
+            graph.name,
+            self.name,
+            self.chip,
+            folder,
+            cache=cache,
+            threads=threads,
+            gate=allowed if self.emulates else check_resources,
         )
         details = {
             "arch": self.chip.arch,
@@ -106,6 +115,10 @@ def emulator(folder: Path, chip: Chip, *, threads: int) -> Path:
     settings.qcemu_set_capability(*chip.capability)
     settings.qcemu_set_threads(threads)
     return library
+
+
+def allowed(kernel: Kernel, limit: Limit) -> None:
+    """Emulated instructions take what they need: such kernels are for checking, not for speed."""
 
 
 @dataclass(frozen=True)

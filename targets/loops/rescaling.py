@@ -73,7 +73,7 @@ def _by_one(x: e.Expr, m: int, shift: int, *, plus: int, lo: int, hi: int, paire
 def shorter(m: int, shift: int, lo: int, hi: int) -> tuple[int, int]:
     """A multiplier and shift that rescale every integer of lo … hi to the same value, half up.
 
-    The shortest whose products fit 32 bits; the given ones where the range is long or there is none.
+    The shortest whose products fit 32 bits; the given ones where there is none, or many integers.
     """
     greatest = max(-lo, hi)
     if greatest * m + ((1 << shift) >> 1) <= INT32_MAX or hi - lo >= FEW:

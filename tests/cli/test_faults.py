@@ -134,7 +134,7 @@ def test_an_unknown_target_suggests_near_names(qcompile, model):
 
 
 def test_a_target_of_later_work_says_so(qcompile, model):
-    assert qcompile(model, "--target", "t4-int4").refused("t4-int4", "not yet")
+    assert qcompile(model, "--target", "l4-fp8").refused("l4-fp8", "not yet")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_clipping_does_not_shrink_a_row():
 
 
 def test_an_outlier_is_clipped_no_further_than_it_pays():
-    values = np.concatenate([rows(1, 400), np.float32([[30.0]])], 1)
+    values = np.concatenate([rows(1, 400), np.array([[30.0]], np.float32)], 1)
     assert np.abs(quantized(values, FOUR)[1]).max() > 25
 
 

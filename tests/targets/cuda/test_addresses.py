@@ -53,7 +53,7 @@ def test_the_text_is_the_address(made: tuple[Nest, View]):
     used = [n if d > 1 else "0" for n, d in zip(names, (*nest.extents, *nest.inner), strict=True)]
     text = address(nest, view, Places(tuple(used[:3]), tuple(used[3:])))
     for place in places(nest):
-        scope = dict(zip(names, place, strict=True))
+        scope: dict[str, object] = dict(zip(names, place, strict=True))
         assert eval(text, {}, scope) == exact(view, place)
 
 
