@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from math import prod
 
+from qcompile.analysis.memory import peak_bytes
 from qcompile.calibrate.collect import collect
 from qcompile.calibrate.datafree import has_statistics, matched_twin, noise
 from qcompile.calibrate.samples import Samples, open_samples
 from qcompile.calibrate.statistics import Statistics
 from qcompile.ir.graph import Graph
-from qcompile.ir.node import Node
-from qcompile.ir.ops.quant import Observe
-from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Array
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
@@ -94,22 +91,3 @@ def together(graph: Graph) -> int:
     """How many samples may go through the graph side by side, real and quantized."""
     live = max(peak_bytes(graph), 1)
     return min(TOGETHER, MEMORY // (2 * live))
-
-
-def peak_bytes(graph: Graph) -> int:
-    """The most memory that one sample's intermediate values take at once."""
-    remaining = {node: len(users) for node, users in graph.users.items()}
-    held = peak = 0
-    for node in graph.nodes:
-        held += _bytes(node)
-        peak = max(peak, held)
-        for operand in dict.fromkeys(node.operands):
-            remaining[operand] -= 1
-            held -= 0 if remaining[operand] else _bytes(operand)
-    return peak
-
-
-def _bytes(node: Node) -> int:
-    if isinstance(node, Const | Observe):
-        return 0
-    return 4 * prod(d for d in node.type.shape if isinstance(d, int))

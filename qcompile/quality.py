@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.analysis.ends import before_saturation
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.pointwise import Sigmoid
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, to_reals
-from qcompile.ir.ops.reduce import Softmax
-from qcompile.ir.ops.shape import Reshape
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import Array
 
@@ -74,19 +72,6 @@ def output_sqnr(real: Graph, integer: Graph, samples: Iterable[Sample]) -> dict[
         for name, (a, b) in pairs.items():
             found[name].add(wanted[a].reshape(-1), _as_reals(b, given[b]).reshape(-1))
     return {name: noise.db for name, noise in found.items()}
-
-
-def before_saturation(node: Node) -> Node:
-    """The value behind which only a softmax, a sigmoid and reshapes stand; else the node."""
-    seen = node
-    while isinstance(seen, Reshape):
-        seen = seen.x
-    if not isinstance(seen, Softmax | Sigmoid):
-        return node
-    seen = seen.x
-    while isinstance(seen, Reshape):
-        seen = seen.x
-    return seen
 
 
 def layer_sqnr(

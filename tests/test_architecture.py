@@ -14,10 +14,11 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 
 LAYERS = [
     {"errors"},
-    {"numerics"},
+    {"numerics", "cache"},
     {"ir"},
     {"calibrate", "analysis", "execute", "frontends", "program", "models", "options"},
     {"passes"},
+    {"sensitivity"},
     {"targets"},
 ]
 RANKS = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
@@ -28,7 +29,7 @@ HEAVY = {
     "onnxruntime": ("frontends.onnx", "execute", "targets.onnx", "models"),
     "onnx_ir": ("frontends.onnx", "models"),
     "onnxscript": ("frontends.onnx", "targets.onnx", "models"),
-    "torch": ("frontends.torch", "frontends.aten", "models"),
+    "torch": ("frontends.torch", "frontends.aten", "models", "sensitivity.torch"),
     "tvm": ("targets.tvm",),
 }
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from qcompile.cache import Cache, key
 from qcompile.errors import ToolchainError
-from qcompile.targets.cuda.cache import Cache, key
 from qcompile.targets.cuda.devices import Chip
 from qcompile.targets.cuda.nvrtc import Compiled, Job, Nvrtc, Worker, installed
 from qcompile.targets.cuda.ptxas import usage

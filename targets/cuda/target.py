@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qcompile.cache import default_cache
 from qcompile.errors import ArtifactError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
@@ -18,7 +19,6 @@ from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
 from qcompile.targets.cuda.build import Kernel
-from qcompile.targets.cuda.cache import default_cache
 from qcompile.targets.cuda.devices import A10, A100, H100, L4, ORIN, T4, Chip, int4_emulation
 from qcompile.targets.cuda.driver import found_device
 from qcompile.targets.cuda.emit import KERNELS, build

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from qcompile.cache import Cache, default_cache, key
 from qcompile.errors import UsageError
-from qcompile.targets.cuda.cache import Cache, default_cache, key
 
 
 @pytest.fixture

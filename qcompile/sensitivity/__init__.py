@@ -1,0 +1,1 @@
+"""What each contraction's fewer bits cost at the outputs: estimators, and the table they fill."""
