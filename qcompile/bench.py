@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import IO, Any
 
-from qcompile.artifact import open_artifact
+from qcompile.artifact import Artifact, open_artifact
 from qcompile.doctor import processor
-from qcompile.errors import ArtifactError, ReadError
+from qcompile.errors import ArtifactError, ReadError, UsageError
 
 ROUND_SECONDS = 0.2
 
@@ -63,6 +63,11 @@ def bench(
         raise ArtifactError(f"{folder} has no golden inputs to run on: compile again")
     if model is not None and not model.is_file():
         raise ReadError(f"no model at {model}: --model wants the float ONNX file")
+    if artifact.runtime.emulated:
+        raise UsageError(
+            f"{folder} runs on {artifact.runtime.device} here, whose time says nothing about "
+            f"{artifact.manifest['target']}: run bench where that is"
+        )
     remarks: list[str] = []
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="qcompile-bench-") as scratch:
@@ -74,11 +79,17 @@ def bench(
     return {
         "artifact": str(folder),
         "target": artifact.manifest["target"],
-        "device": processor(),
+        "device": _device(artifact),
         "rounds": rounds,
         "results": results,
         "remarks": remarks,
     }
+
+
+def _device(artifact: Artifact) -> str:
+    """The processor's name, or the GPU's."""
+    found = artifact.runtime.device
+    return processor() if found.startswith("this processor") else found
 
 
 def _rivals(model: Path, scratch: Path, sample: Path, remarks: list[str]) -> Iterator[Contender]:

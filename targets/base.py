@@ -50,6 +50,11 @@ class Runtime(Protocol):
         """What the program runs on, in words."""
         ...
 
+    @property
+    def emulated(self) -> bool:
+        """It runs on something else than it is for: right results, times that say nothing."""
+        ...
+
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""
         ...

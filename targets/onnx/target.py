@@ -94,6 +94,7 @@ class OnnxRuntime:
     layers: Mapping[str, str]
     raw: Mapping[str, str]
     device: str = "this processor, by onnxruntime"
+    emulated: bool = False
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""

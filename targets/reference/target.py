@@ -50,6 +50,7 @@ class Interpreter:
 
     graph: Graph
     device: str = "the interpreter in numpy"
+    emulated: bool = False
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as the graph gives them: reals."""

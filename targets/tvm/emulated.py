@@ -32,6 +32,7 @@ class EmulatedRuntime:
     real: Ports
     raw: Ports
     device: str = "another processor, under qemu"
+    emulated: bool = True
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""

@@ -85,6 +85,7 @@ class NativeRuntime:
     library: Library
     layers: frozenset[str]
     device: str = "this processor"
+    emulated: bool = False
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs as reals."""

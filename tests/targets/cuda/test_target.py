@@ -91,6 +91,12 @@ def test_run_says_that_it_was_emulated(int4, tmp_path, capsys):
     assert "emulator" in capsys.readouterr().out
 
 
+@EMULATED
+def test_the_emulators_time_is_not_shown_as_speed(int4, capsys):
+    assert command(["bench", str(int4.folder)]) == 2
+    assert "says nothing about t4-int4" in capsys.readouterr().err
+
+
 CHIPS = [
     "t4-int4", "t4-int8", "a10-int4", "a100-int4", "orin-int4", "l4-int4", "h100-int8",
 ]  # fmt: skip
