@@ -1,0 +1,1 @@
+"""One option for each layer under linear limits, chosen exactly."""
