@@ -36,7 +36,7 @@ class Contraction:
     """How a nest with a dot product runs.
 
     `bits`: the operands' width; `weight_bits`: as weights lie in memory. `word`: bytes of x behind
-    one address. `lanes`: channels of one place that are finished together. `k_bytes`: the sum's
+    one address. `k_bytes`: the sum's
     length as the tensor cores read it, padded to whole steps. `splits`: parts of the sum; each is
     written `parts` elements after the one before.
     """
@@ -45,7 +45,6 @@ class Contraction:
     weight_bits: int
     signed: bool
     word: int
-    lanes: int
     k_bytes: int
     tile: Tile
     splits: int

@@ -11,6 +11,7 @@ from qcompile.targets.cuda.contraction import CHUNK, Contraction, Window
 from qcompile.targets.cuda.finish import finish_source
 from qcompile.targets.cuda.formats import BITS
 from qcompile.targets.cuda.nest_kernel import KernelSource
+from qcompile.targets.cuda.packing import RUN
 from qcompile.targets.cuda.printer import Array, parameters
 from qcompile.targets.loops.expr import Dot
 from qcompile.targets.loops.nest import Nest, View
@@ -58,7 +59,7 @@ def contraction_kernel(
         f"QC_KERNEL({name})",
         "",
     ]
-    shared = tile.shared_bytes(bits=plan.bits, weight_bits=plan.weight_bits, lanes=plan.lanes)
+    shared = tile.shared_bytes(bits=plan.bits, weight_bits=plan.weight_bits)
     return KernelSource(name, "\n".join(lines), around.grid, tile.threads, shared)
 
 
@@ -77,8 +78,7 @@ def constants(nest: Nest, plan: Contraction) -> str:
         "M": prod(nest.outer[:-1]),
         "N": nest.outer[-1],
         "K_BYTES": plan.k_bytes,
-        "LANES": plan.lanes,
-        "N_STORED": _tiles(nest.outer[-1], plan.lanes) * plan.lanes,
+        "N_STORED": _tiles(nest.outer[-1], RUN) * RUN,
         "SPLITS": plan.splits,
         "WORD": plan.word,
     }

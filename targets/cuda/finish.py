@@ -5,7 +5,8 @@ A contraction's struct consists of constants and addresses of its own and of wha
     struct Problem {
         ...                                     // constants, row, column: by the contraction
         {members}                               // const T* v2; ... T* out;
-        {method}                                // void finish(int m, int n, int split, sums) const
+        {method}                                // void finish(int m, int n, int split,
+                                                //     bool inside, sums) const
     };
 
 and its kernel, whose parameters are `parameters(nest)`, makes one as `Problem{{arguments}}`.
@@ -39,7 +40,8 @@ def finish_source(nest: Nest, *, parts: int = 0, arrays: Sequence[Array] = ()) -
 
     `m` counts the places of all output loops but the last, `n` the channels along that, a multiple
     of the nest's lanes. Part number `split` of the sum is written `parts` elements behind the one
-    before. Channels beyond the last are written where rows are padded, not where `nest.exact`.
+    before. Channels beyond the last are written where rows are padded, not where `nest.exact`;
+    nothing is unless `inside`.
     """
     names = [f"v{i}" for i in _used(nest)]
     outs = (nest.out, *(a.out for a in nest.also))
@@ -48,7 +50,8 @@ def finish_source(nest: Nest, *, parts: int = 0, arrays: Sequence[Array] = ()) -
     names += [f"out{i or ''}" for i in range(len(outs))]
     method = "\n".join(
         (
-            f"void finish(int m, int n, int split, const int (&sums)[{nest.lanes}]) const {{",
+            "void finish(",
+            f"    int m, int n, int split, bool inside, const int (&sums)[{nest.lanes}]) const {{",
             *_body(nest, parts, known(nest, arrays)),
             "}",
         )

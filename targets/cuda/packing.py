@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qcompile.targets.cuda.tiles import STEP_BYTES
 
+RUN = 8  # channels of one place that a lane finishes at once
 Ints = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
@@ -18,7 +19,9 @@ CHUNK = 16
 def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Bytes:
     """Weights [n, k] of products of `bits` bits, `weight_bits` wide in memory, for tiles of `bn`.
 
-    Rows are filled up with zeros to whole tiles, k to whole steps of 64 bytes of `bits`-bit
+    Of each 32 rows, row 8 * j + 2 * q + e holds output 8 * q + 2 * j + e (e < 2; j, q < 4): so the
+    two columns that a lane has of each of four products side by side are 8 neighbours. Rows are
+    filled up with zeros to whole tiles, k to whole steps of 64 bytes of `bits`-bit
     elements. A byte holds, by (bits, weight_bits):
     (8, 8) one weight;
     (4, 4) two neighbours, the first in the low nibble;
@@ -32,7 +35,8 @@ def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Byte
     step = STEP_BYTES * 8 // bits
     room = ((0, -rows % bn), (0, -depth % step))
     padded = np.pad(weights, room).astype(np.int8)
-    tiled = padded.reshape(-1, bn, padded.shape[1] // step, step).transpose(0, 2, 1, 3)
+    by_lane = padded.reshape(-1, 4, RUN // 2, 2, padded.shape[1]).swapaxes(1, 2)
+    tiled = by_lane.reshape(-1, bn, padded.shape[1] // step, step).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(_bytes(tiled, bits=bits, weight_bits=weight_bits))
 
 

@@ -29,13 +29,14 @@ class Block:
     """The text for one block of lanes of a nest, as it grows.
 
     `arrays`: what is known of the arrays, views first. In a nest whose last block has lanes that
-    hold nothing, `count` says as text how many do.
+    hold nothing, `count` says as text how many do. `guard` stands before what writes.
     """
 
     nest: Nest
     places: Places
     arrays: Sequence[Array]
     acc: str = ""
+    guard: str = ""
     lines: list[str] = field(default_factory=list[str])
     depth: int = 1
     loaded: dict[int, str] = field(default_factory=dict[int, str])
@@ -193,7 +194,7 @@ class Block:
             self.each_lane([*lane.lines, *stores])
         if self.nest.lanes > 1:
             for w in waiting:
-                self.line(f"qc::{self._writer(w)}")
+                self.line(f"{self.guard}qc::{self._writer(w)}")
 
     def _wanted(self, result: Result, to: str) -> Result | None:
         """What is left to compute; nothing where words are copied as they are."""
@@ -202,7 +203,7 @@ class Block:
         size = 0 if some else whole_words(nest, out, result.array.alignment)
         copied = _copied(nest, out, result.x)
         if size and copied is not None and self._packed(copied):
-            self.line(f"qc::store<{size}>({result.pointer}, {to}, x{copied});")
+            self.line(f"{self.guard}qc::store<{size}>({result.pointer}, {to}, x{copied});")
             return None
         held = _fits(nest, out, result.x) and BITS[out.elem] < 16
         x = stored(result.x, *RANGES[out.elem]) if held and size else result.x

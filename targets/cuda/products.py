@@ -31,7 +31,7 @@ from qcompile.targets.cuda.contraction import (
     windowed,
 )
 from qcompile.targets.cuda.cost import Choice, choose
-from qcompile.targets.cuda.packing import pack_weights
+from qcompile.targets.cuda.packing import RUN, pack_weights
 from qcompile.targets.cuda.tiles import STEP_BYTES
 from qcompile.targets.cuda.work import Work
 from qcompile.targets.loops import expr as e
@@ -39,7 +39,7 @@ from qcompile.targets.loops.draft import Draft, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
 from qcompile.targets.loops.layout import SLACK, dense
-from qcompile.targets.loops.nest import NIBBLES, nbytes
+from qcompile.targets.loops.nest import nbytes
 from qcompile.targets.loops.pointwise import Chain
 from qcompile.targets.loops.weights import (
     bias_of,
@@ -155,7 +155,7 @@ def _append(
     """One step, or two where the sum is split."""
     other = ctx.beside.get(group.head)
     copy = None if other is None else ctx.values.get(other.head) or ctx.allocate(other.head)
-    draft = _draft(ctx, product, lanes=finished_lanes(target, copy))
+    draft = _draft(ctx, product, lanes=RUN)
     chain = _chain(ctx, group, draft)
     work = _work(ctx, group, product, (target, copy), draft, chain.expr(group.head))
     choice = choose(ctx.chip, work, ctx.measured)
@@ -179,16 +179,6 @@ def _append(
     ctx.planned(plan)
 
 
-def finished_lanes(*targets: Value | None) -> int:
-    """Channels that are finished together: 16 bytes of nibbles, or of bytes.
-
-    No more than rows are padded for, so that nothing of the next place is written.
-    """
-    values = [value for value in targets if value is not None]
-    nibbles = any(value.elem in NIBBLES for value in values)
-    return 32 if nibbles and all(value.layout.width % 32 == 0 for value in values) else 16
-
-
 def _draft(ctx: DeviceLowering, product: Product, *, lanes: int) -> Draft:
     return ctx.draft(product.shape, product.order, grid=product.grid, lanes=lanes)
 
@@ -208,7 +198,7 @@ def _parts(
 ) -> tuple[Buffer, tuple[int, ...]]:
     """The step that writes each part of the sum, its memory, and strides per split and axis."""
     shape = product.shape
-    draft = ctx.draft(shape, product.order, lanes=16)
+    draft = ctx.draft(shape, product.order, lanes=RUN)
     steps, run = [0] * len(shape), -(-shape[product.order[-1]] // 16) * 16
     steps[product.order[-1]] = 1
     for axis in reversed(product.order[:-1]):
@@ -251,7 +241,7 @@ def _dot(
     signed = group.root.operands[0].type.elem.signed
     plan = Contraction(
         bits=product.bits, weight_bits=work.weight_bits, signed=signed, word=word,
-        lanes=draft.lanes, k_bytes=k_bytes(flat.shape[1], product.bits), tile=choice.tile,
+        k_bytes=k_bytes(flat.shape[1], product.bits), tile=choice.tile,
         splits=choice.splits, window=window, milliseconds=choice.milliseconds,
     )  # fmt: skip
     return e.Dot(0, 0, "i32", x, w, signed), plan
@@ -280,7 +270,6 @@ def _work(
             nbytes(prod(draft.extents()), value.elem) for value in targets if value is not None
         ),
         extra_bytes=sum(nbytes(value.layout.size, value.elem) for value in beside),
-        lanes=draft.lanes,
         word_bytes=gcd(nbytes(width, elem), STEP_BYTES) if product.groups == 1 else CHUNK,
         finish_instructions=instructions(result),
     )

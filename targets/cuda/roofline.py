@@ -206,15 +206,14 @@ def _warp_instructions(chip: Chip, work: Work, tile: Tile) -> Iterator[float]:
 
 
 def _finish(on: Machine, work: Work, tile: Tile, *, share: int, splits: int) -> Time:
-    """Of the sums: through shared memory into runs, computed on, written."""
+    """Of the sums: computed on in the lanes that hold them, and written."""
     elements = tile.bm * tile.bn
     moved = work.output_bytes + work.extra_bytes
-    # Written as pairs and read as fours; then one 16-byte store a run.
-    instructions = elements / WARP * (work.finish_instructions + 0.5 + 0.25 + 1 / work.lanes)
+    instructions = elements / WARP * work.finish_instructions
     written = work.output_bytes if splits == 1 else _from_memory(on, work.output_bytes)
     return Time(
         tensor=0.0,
-        shared=share * elements * 8 / _SHARED_BYTES_PER_CLOCK / on.cycles,
+        shared=0.0,
         issue=on.issue(share * instructions),
         l2=moved / on.l2,
         dram=(written + work.extra_bytes) / on.dram,
@@ -227,7 +226,7 @@ def _from_memory(on: Machine, size: int) -> int:
 
 
 def _shared(work: Work, tile: Tile) -> int:
-    return tile.shared_bytes(bits=work.bits, weight_bits=work.weight_bits, lanes=work.lanes)
+    return tile.shared_bytes(bits=work.bits, weight_bits=work.weight_bits)
 
 
 def fits(chip: Chip, work: Work, tile: Tile) -> bool:

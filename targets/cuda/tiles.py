@@ -71,14 +71,9 @@ class Tile:
         """What a block reads of both operands in a step; 4-bit weights of 8-bit products packed."""
         return STEP_BYTES * self.bm + STEP_BYTES * self.bn * weight_bits // bits
 
-    def shared_bytes(self, *, bits: int, weight_bits: int, lanes: int) -> int:
-        """Of a block: all stages, or the sums on their way to runs of `lanes` channels.
-
-        Both use the same memory, one after the other.
-        """
-        rows = max(16, WARP * lanes // self.wn)
-        stages = self.stages * self.step_bytes(bits=bits, weight_bits=weight_bits)
-        return max(stages, self.warps * rows * self.wn * 4)
+    def shared_bytes(self, *, bits: int, weight_bits: int) -> int:
+        """Of a block: all stages."""
+        return self.stages * self.step_bytes(bits=bits, weight_bits=weight_bits)
 
 
 def tiles(chip: Chip) -> tuple[Tile, ...]:

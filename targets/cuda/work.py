@@ -13,8 +13,7 @@ class Work:
 
     `depth_bytes` counts k as the tensor cores read it, padded or not: 8 or 4 bits an element.
     `input_bytes` are those of x that differ (a 3x3 window reads each nine times), `extra_bytes`
-    what `finish` reads beside the sums (a residual), `output_bytes` all that it writes. `lanes`
-    channels are finished at once. `gather_instructions` find where `word_bytes` of x lie, and
+    what `finish` reads beside the sums (a residual), `output_bytes` all that it writes. `gather_instructions` find where `word_bytes` of x lie, and
     `finish_instructions` are those for one element from its sum to its bits.
     """
 
@@ -27,7 +26,6 @@ class Work:
     weight_bytes: int
     output_bytes: int
     extra_bytes: int = 0
-    lanes: int = 16
     word_bytes: int = 16
     gather_instructions: int = 12
     finish_instructions: int = 15

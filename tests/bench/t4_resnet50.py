@@ -85,7 +85,6 @@ def work_of(layer: Layer, bits: int, batch: int, design: Design) -> Work:
         weight_bytes=taps * layer.channels * layer.outputs * bits // 8,
         output_bytes=elements * width // 8 + (elements * bits // 8 if copied else 0),
         extra_bytes=elements * width // 8 if layer.ends_block else 0,
-        lanes=32 if width == 4 else 16,
         gather_instructions=12 if taps > 1 else 2,
         finish_instructions=design.rescale
         + (design.residual if layer.ends_block else 0)

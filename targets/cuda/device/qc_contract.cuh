@@ -5,23 +5,23 @@
 // constant or inlined, so that a kernel is as special as if written by hand.
 //
 //   struct Problem {
-//     static constexpr int ARCH;            80: m16n8, copies in the background; 75: m8n8, by
-//     registers static constexpr int BITS;            width of the operands of the products: 8 | 4
+//     static constexpr int ARCH;            80: m16n8, copies in the background;
+//                                           75: m8n8, by registers
+//     static constexpr int BITS;            width of the operands of the products: 8 | 4
 //     static constexpr int WEIGHT_BITS;     width of the weights in memory: BITS, or 4
 //     static constexpr bool UNSIGNED;       whether x is unsigned; weights are signed
 //     static constexpr int BM, BN, WM, WN;  places and channels of a block and of a warp
 //     static constexpr int STAGES;          steps of k in shared memory; 2 on 75
 //     static constexpr int M, N;            places and channels
 //     static constexpr int K_BYTES;         a multiple of 64; weights beyond the real k are zero
-//     static constexpr int LANES;           channels handed to finish at once: 16 | 32
-//     static constexpr int N_STORED;        channels handed over: whole runs of LANES
+//     static constexpr int N_STORED;        channels handed over: whole runs of 8
 //     static constexpr int SPLITS;          parts of k, each the work of other blocks
 //     static constexpr int WORD;            bytes of k side by side in x: 4 | 8 | 16 | 32 | 64
 //     static int row(int m);                where place m < M begins in x
-//     static int column(int n_tile, int k); where bytes k .. k + WORD - 1 lie from there, k % WORD
-//     = 0,
-//                                           for the n_tile-th BN channels
-//     void finish(int m, int n, int split, const int (&sums)[LANES]) const;  m < M, n < N_STORED
+//     static int column(int n_tile, int k); where bytes k .. k + WORD - 1 lie from there,
+//                                           k % WORD = 0, for the n_tile-th BN channels
+//     void finish(int m, int n, int split, bool inside, const int (&sums)[8]) const;
+//                                           m < M, n < N_STORED; stores nothing unless `inside`
 //   };
 //
 // x + row + column is aligned to min(WORD, 16) bytes and readable for all m < M and k < K_BYTES.
@@ -29,7 +29,7 @@
 // memory; its blocks 0 .. blocks<Problem>() - 1 call contract, with all their threads.
 #pragma once
 #include "qc_copy.cuh"
-#include "qc_stage.cuh"
+#include "qc_finish.cuh"
 
 namespace qc {
 
@@ -111,7 +111,6 @@ struct Loop80 {
       now = now == AHEAD * STAGE ? 0 : now + STAGE;
       free = free == AHEAD * STAGE ? 0 : free + STAGE;
     }
-    __syncthreads();
   }
 
   static void begin(HeldInputs<Problem>& inputs, const Copies<Problem>& copies, int step,
@@ -157,7 +156,7 @@ __device__ __forceinline__ void contract(const unsigned char* x, const unsigned 
   typename Loop::Products products;
   products.clear();
   Loop::run(products, Copies<Problem>(x, w, place), shared, at);
-  hand_over(products, problem, shared + warp * Shape::SLICE_BYTES,
+  hand_over(products, problem,
             {place.split, place.m_tile * Problem::BM + m, place.n_tile * Problem::BN + n}, lane);
 }
 

@@ -13,9 +13,9 @@ namespace qc {
 
 constexpr int STEP = 64;
 constexpr int CHUNK = 16;
+constexpr int RUN = 8;  // channels of one place that a lane finishes at once
 
 constexpr int tiles(int size, int tile) { return (size + tile - 1) / tile; }
-constexpr int larger(int a, int b) { return a > b ? a : b; }
 
 struct Place {
   int split, m_tile, n_tile;
@@ -39,15 +39,7 @@ struct Tile {
   static constexpr int W_BYTES = Problem::BN * W_CHUNKS * CHUNK;
   static constexpr int STAGE_BYTES = X_BYTES + W_BYTES;
 
-  // Rows of a warp's accumulators that go through shared memory at once: enough to give each lane
-  // one run of LANES channels, and at least the 16 rows of an accumulator fragment.
-  static constexpr int SLICE = larger(16, 32 * Problem::LANES / Problem::WN);
-  static constexpr int SLICE_BYTES = SLICE * Problem::WN * 4;
-
-  // The stages, and after them the slices of all warps in the same place.
-  static constexpr int STAGES_BYTES = Problem::STAGES * STAGE_BYTES;
-  static constexpr int SLICES_BYTES = WARPS * SLICE_BYTES;
-  static constexpr int SHARED_BYTES = larger(STAGES_BYTES, SLICES_BYTES);
+  static constexpr int SHARED_BYTES = Problem::STAGES * STAGE_BYTES;
 
   // Blocks that run at the same time should read the same bytes, so neighbours share the rows of x
   // and differ in the channels. Where the weights are too large to stay in the second-level cache
@@ -84,10 +76,8 @@ struct Tile {
                 "whole warp tiles");
   static_assert(Problem::WM % 32 == 0 && (Problem::WN == 32 || Problem::WN == 64),
                 "a warp owns 32 or more rows and 32 or 64 channels");
-  static_assert(Problem::WM % SLICE == 0, "whole slices");
-  static_assert(Problem::LANES == 16 || Problem::LANES == 32, "runs of 16 or 32 channels");
   static_assert(Problem::K_BYTES % STEP == 0 && STEPS > 0, "k is padded to whole steps");
-  static_assert(Problem::N_STORED % Problem::LANES == 0, "whole runs are stored");
+  static_assert(Problem::N_STORED % RUN == 0, "whole runs are stored");
   static_assert(Problem::N_STORED <= N_TILES * Problem::BN, "what is stored is computed");
   static_assert((long long)N_TILES * STEPS * W_BYTES < 1LL << 32, "weights of less than 4 GiB");
   static_assert(!PACKED || Problem::K_BYTES < 1 << 16,

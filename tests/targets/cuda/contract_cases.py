@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from qcompile.targets.cuda.emulator import Emulator, Stats
-from qcompile.targets.cuda.packing import depth_bytes, pack_weights
+from qcompile.targets.cuda.packing import RUN, depth_bytes, pack_weights
 from qcompile.targets.cuda.tiles import Tile
 
 Ints = NDArray[Any]
@@ -81,7 +81,6 @@ class Case:
     images: Images
     outputs: int
     unsigned: bool = True
-    lanes: int = 16
     splits: int = 1
     stages: int = 3
     name: str = ""
@@ -100,7 +99,7 @@ class Case:
 
     @property
     def stored(self) -> int:
-        return -(-self.outputs // self.lanes) * self.lanes
+        return -(-self.outputs // RUN) * RUN
 
     @property
     def blocks(self) -> int:
@@ -109,9 +108,7 @@ class Case:
 
     @property
     def shared_bytes(self) -> int:
-        return self.tile.shared_bytes(
-            bits=self.bits, weight_bits=self.weight_bits, lanes=self.lanes
-        )
+        return self.tile.shared_bytes(bits=self.bits, weight_bits=self.weight_bits)
 
 
 def named(cases: list[Case]) -> list[Case]:
@@ -126,7 +123,7 @@ def label(case: Case) -> str:
     return (
         f"sm{case.arch}-{sign}{case.bits}w{case.weight_bits}-{case.tile.name}-m{case.places}"
         f"n{case.outputs}k{images.depth}-window{images.window}word{images.word}"
-        f"groups{images.groups}lanes{case.lanes}splits{case.splits}"
+        f"groups{images.groups}splits{case.splits}"
     )
 
 
@@ -143,7 +140,7 @@ struct Problem_{case.name} {{
   static constexpr bool UNSIGNED = {str(case.unsigned).lower()};
   static constexpr int BM = {tile.bm}, BN = {tile.bn}, WM = {tile.wm}, WN = {tile.wn};
   static constexpr int STAGES = {tile.stages}, M = {case.places}, N = {case.outputs};
-  static constexpr int K_BYTES = {case.depth_bytes}, LANES = {case.lanes};
+  static constexpr int K_BYTES = {case.depth_bytes};
   static constexpr int N_STORED = {case.stored}, SPLITS = {case.splits}, WORD = {images.word};
   int* out;
   static int row(int m) {{
@@ -155,9 +152,10 @@ struct Problem_{case.name} {{
     const int tap = k / {run}, y = tap / {images.window}, x = tap % {images.window};
     return (y * {images.width} + x) * {pixel} + n_tile % {images.groups} * {run} + k % {run};
   }}
-  void finish(int m, int n, int split, const int (&sums)[LANES]) const {{
+  void finish(int m, int n, int split, bool inside, const int (&sums)[qc::RUN]) const {{
+    if (!inside) return;
     int* const to = out + (split * M + m) * N_STORED + n;
-    for (int i = 0; i < LANES; i += 4)
+    for (int i = 0; i < qc::RUN; i += 4)
       qc::global_store16(to + i, make_uint4((unsigned)sums[i], (unsigned)sums[i + 1],
                                             (unsigned)sums[i + 2], (unsigned)sums[i + 3]));
   }}

@@ -63,18 +63,18 @@ FEW = named(
         Case(80, 8, 4, WIDE, RAGGED, 257),
         Case(75, 8, 4, LONG, STRIDED, 70, splits=2),
         Case(80, 8, 8, LONG, GROUPED, 130, unsigned=False),
-        Case(75, 4, 4, HIGH, GROUPED, 300, lanes=32),
-        Case(80, 4, 4, HIGH, PADDED_WINDOW, 129, unsigned=False, lanes=32),
+        Case(75, 4, 4, HIGH, GROUPED, 300),
+        Case(80, 4, 4, HIGH, PADDED_WINDOW, 129, unsigned=False),
         Case(75, 8, 8, MIDDLE, STEM, 64, unsigned=False),
         Case(80, 8, 8, MIDDLE, STEM, 64, stages=4),
-        Case(75, 4, 4, LOW, STEM, 24, lanes=32),
+        Case(75, 4, 4, LOW, STEM, 24),
         Case(80, 4, 4, LOW, WORD_8, 17),
         Case(75, 8, 4, FLAT, ONE_PLACE_EACH, 100, splits=3, unsigned=False),
         Case(80, 8, 4, FLAT, ONE_PLACE_EACH, 100, stages=4, unsigned=False),
         Case(75, 4, 4, SMALL, WORD_32, 33, unsigned=False, splits=3),
         Case(80, 8, 8, SMALL, SHORTEST, 1),
         Case(75, 8, 8, LEAST, SHORTEST, 1),
-        Case(80, 4, 4, LEAST, VECTOR, 40, splits=3, stages=4, lanes=32),
+        Case(80, 4, 4, LEAST, VECTOR, 40, splits=3, stages=4),
         Case(75, 8, 8, LEAST, VECTOR, 40, splits=2),
         Case(80, 8, 4, LEAST, WORD_8, 20, splits=3),
         Case(80, 8, 8, SMALL, PANELS, 250),
@@ -145,9 +145,9 @@ def test_sums_are_numpys_for_every_shape(
 ):
     cases = named(
         [
-            Case(arch, *bits, shape, images, outputs, unsigned=unsigned, lanes=lanes, splits=splits)
+            Case(arch, *bits, shape, images, outputs, unsigned=unsigned, splits=splits)
             for images, outputs, splits in EVERY
-            for unsigned, lanes in ((False, 16), (True, 32))
+            for unsigned in (False, True)
         ]
     )
     assert wrong(emulator(cases, tmp_path), cases, ORDERS) == []

@@ -18,16 +18,16 @@ SOUND = named(
         Case(75, 8, 8, (64, 64, 32, 32), IMAGES, 80, splits=2),
         Case(80, 8, 8, (64, 64, 32, 32), IMAGES, 80, splits=2),
         Case(80, 8, 4, (64, 128, 32, 64), IMAGES, 100, unsigned=False),
-        Case(75, 4, 4, (128, 128, 64, 32), Images(150, 1, 1, 128), 70, lanes=32),
+        Case(75, 4, 4, (128, 128, 64, 32), Images(150, 1, 1, 128), 70),
     ]
 )
 OLD, BACKGROUND, PACKED, FOUR = SOUND
-TILE, COPY, PRODUCTS, STAGE, CONTRACT = (
-    f"qc_{part}.cuh" for part in ("tile", "copy", "products", "stage", "contract")
+TILE, COPY, PRODUCTS, FINISH, CONTRACT = (
+    f"qc_{part}.cuh" for part in ("tile", "copy", "products", "finish", "contract")
 )
-OWN = {name: HEADERS[name] for name in (TILE, COPY, PRODUCTS, STAGE, CONTRACT)}
+OWN = {name: HEADERS[name] for name in (TILE, COPY, PRODUCTS, FINISH, CONTRACT)}
 OWN_INCLUDE = re.compile(rf'#include "({"|".join(map(re.escape, OWN))})"\n')
-BARRIER, WARP = "__syncthreads();", "__syncwarp();"
+BARRIER = "__syncthreads();"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ MUTANTS = [
     Mutant("no barrier before the first step", CONTRACT, BARRIER, "", OLD, 0),
     Mutant("no barrier after a step", CONTRACT, BARRIER, "", OLD, 1),
     Mutant("no barrier before a stage is refilled", CONTRACT, BARRIER, "", BACKGROUND, 2),
-    Mutant("no barrier before sums replace stages", CONTRACT, BARRIER, "", BACKGROUND, 3),
     Mutant("waits for one group too few", CONTRACT, "<AHEAD - 1>", "<AHEAD>", BACKGROUND),
     Mutant("fills the stage in use", CONTRACT, "free = AHEAD * STAGE", "free = 0", BACKGROUND),
     Mutant("writes the stage in use", CONTRACT, "other = now", "other = next", OLD),
@@ -84,12 +83,12 @@ MUTANTS = [
     Mutant("nibbles without sign", PRODUCTS, "<< 4 & HIGH_NIBBLES", "& 0x0F0F0F0F", PACKED),
     Mutant("sums not divided", PRODUCTS, "PACKED_SHIFT = 4", "PACKED_SHIFT = 3", PACKED),
     Mutant("rows of the other half", PRODUCTS, "i % 2 == 0 ?", "i % 2 == 1 ?", BACKGROUND),
-    Mutant("reads before the warp wrote", STAGE, WARP, "", FOUR, 0),
-    Mutant("writes before the warp read", STAGE, WARP, "", PACKED, 1),
-    Mutant("sums without turn", STAGE, "vector ^ turn", "vector", OLD),
-    Mutant("sums turned by their row", STAGE, "row * 2 + row / 4 % 2", "row", OLD),
-    Mutant("channels beyond are stored", STAGE, "&& n < Problem::N_STORED", "", OLD),
-    Mutant("places beyond are stored", STAGE, "m < Problem::M &&", "", FOUR),
+    Mutant("channels of another lane", FINISH, "lane % 4 * RUN", "lane / 8 * RUN", OLD),
+    Mutant("products of the first half", FINISH, "wide * 4 + j", "j", PACKED),
+    Mutant("products beside each other", FINISH, "run[j * 2] =", "run[(j ^ 1) * 2] =", FOUR),
+    Mutant("places of one fragment", FINISH, "i * 8 + lane / 4", "lane / 4", BACKGROUND),
+    Mutant("channels beyond are stored", FINISH, "n < Problem::N_STORED", "true", OLD),
+    Mutant("places beyond are stored", FINISH, "|| m < Problem::M", "|| true", FOUR),
 ]
 
 

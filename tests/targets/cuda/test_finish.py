@@ -56,7 +56,7 @@ extern "C" __global__ void {name}({parameters(nest)}, const int* all) {{
     int sums[{lanes}];
     for (int i = 0; i < {lanes}; ++i) sums[i] = all[thread * {lanes} + i];
     const Problem_{name} problem{{{finish.arguments}}};
-    problem.finish(thread / {runs}, thread % {runs} * {lanes}, 0, sums);
+    problem.finish(thread / {runs}, thread % {runs} * {lanes}, 0, true, sums);
 }}
 QC_KERNEL({name})
 """
@@ -73,10 +73,10 @@ def split(name: str, whole: Case) -> list[KernelSource | Halves]:
 
 
 CASES: Mapping[str, Case] = {
-    "u8": case("u8", residual(U8), lanes=16),
-    "i8_ragged": case("i8_ragged", residual(I8, channels=19), lanes=16),
-    "u4": case("u4", residual(U4), lanes=32),
-    "i4_ragged": case("i4_ragged", residual(I4, channels=37), lanes=32),
+    "u8": case("u8", residual(U8), lanes=8),
+    "i8_ragged": case("i8_ragged", residual(I8, channels=19), lanes=8),
+    "u4": case("u4", residual(U4), lanes=8),
+    "i4_ragged": case("i4_ragged", residual(I4, channels=37), lanes=8),
 }
 PARTS = {name: split(name, whole) for name, whole in CASES.items()}
 

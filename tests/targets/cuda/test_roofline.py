@@ -65,8 +65,8 @@ def test_one_tile_on_one_multiprocessor_takes_as_long_as_counted_by_hand():
     prediction = predict(ON, work, tile=BIG, splits=1)
     cycle = 1 / (1590e3 * 0.84)
     assert prediction.time.tensor == pytest.approx(128 * 128 * 64 / (1024 * 0.9) * cycle)
-    operands, stages, sums = 8 * 96 * 64, 256 * 64, 128 * 128 * 8
-    assert prediction.time.shared == pytest.approx((operands + stages + sums) / 128 * cycle)
+    operands, stages = 8 * 96 * 64, 256 * 64
+    assert prediction.time.shared == pytest.approx((operands + stages) / 128 * cycle)
     assert prediction.latency == pytest.approx((100 + 450) * cycle)
     assert (prediction.blocks, prediction.resident, prediction.rounds) == (1, 1, 1)
 

@@ -22,7 +22,7 @@ PROBLEM = """
 struct P{index} {{
     static constexpr int ARCH = {arch}, BITS = {bits}, WEIGHT_BITS = {weight_bits};
     static constexpr int BM = {tile.bm}, BN = {tile.bn}, WM = {tile.wm}, WN = {tile.wn};
-    static constexpr int STAGES = {tile.stages}, LANES = {lanes};
+    static constexpr int STAGES = {tile.stages};
     static constexpr int M = 300, N = 256, N_STORED = 256, K_BYTES = 256, SPLITS = 1, WORD = 16;
 }};
 static_assert(qc::threads<P{index}>() == {tile.threads}, "threads");
@@ -30,20 +30,19 @@ static_assert(qc::shared_bytes<P{index}>() == {shared}, "shared");
 """
 
 
-def problem(index: int, arch: int, tile: Tile, widths: tuple[int, int], lanes: int) -> str:
+def problem(index: int, arch: int, tile: Tile, widths: tuple[int, int]) -> str:
     bits, weight_bits = widths
-    shared = tile.shared_bytes(bits=bits, weight_bits=weight_bits, lanes=lanes)
+    shared = tile.shared_bytes(bits=bits, weight_bits=weight_bits)
     return PROBLEM.format(
-        index=index, arch=arch, tile=tile, bits=bits, weight_bits=weight_bits, lanes=lanes,
-        shared=shared,
+        index=index, arch=arch, tile=tile, bits=bits, weight_bits=weight_bits, shared=shared,
     )  # fmt: skip
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to read the device headers")
 @pytest.mark.parametrize(("arch", "chip"), [(75, T4), (80, A100)], ids=["sm_75", "sm_80"])
 def test_threads_and_shared_memory_are_those_of_the_device_code(arch, chip, tmp_path):
-    cases = enumerate(product(tiles(chip), WIDTHS, (16, 32)))
-    texts = [problem(i, arch, tile, widths, lanes) for i, (tile, widths, lanes) in cases]
+    cases = enumerate(product(tiles(chip), WIDTHS))
+    texts = [problem(i, arch, tile, widths) for i, (tile, widths) in cases]
     source = tmp_path / "facts.cpp"
     source.write_text('#include "qc_tile.cuh"\n' + "".join(texts))
     flags = ["-std=c++17", "-DQC_EMU", "-w", "-fsyntax-only"]
@@ -70,7 +69,7 @@ def test_registers_are_sums_operands_copies_and_36_more_in_eights(tile, register
     ids=str,
 )
 def test_a_t4_holds_as_many_blocks_as_its_scarcest_resource(tile, held, why):
-    shared = tile.shared_bytes(bits=8, weight_bits=8, lanes=16)
+    shared = tile.shared_bytes(bits=8, weight_bits=8)
     assert resident(T4, tile, shared_bytes=shared) == held, why
 
 
@@ -91,11 +90,6 @@ def test_packed_weights_take_half_the_room():
     assert BIG.step_bytes(bits=8, weight_bits=4) == 128 * 64 + 128 * 32
 
 
-def test_sums_on_their_way_to_32_channels_can_take_more_room_than_the_stages():
-    shared = BIG.shared_bytes(bits=8, weight_bits=4, lanes=32)
-    assert shared == 8 * 32 * 32 * 4 > 2 * BIG.step_bytes(bits=8, weight_bits=4)
-
-
 def test_a_t4_stages_through_registers_alone():
     assert {tile.stages for tile in tiles(T4)} == {2}
 
@@ -108,8 +102,7 @@ def test_later_chips_copy_in_the_background(chip):
 @pytest.mark.parametrize("chip", CHIPS.values(), ids=CHIPS)
 def test_every_chip_holds_some_tile_with_every_width(chip):
     held = [
-        resident(chip, t, shared_bytes=t.shared_bytes(bits=8, weight_bits=8, lanes=32))
-        for t in tiles(chip)
+        resident(chip, t, shared_bytes=t.shared_bytes(bits=8, weight_bits=8)) for t in tiles(chip)
     ]
     assert max(held) >= 4
 
