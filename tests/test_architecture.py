@@ -29,7 +29,7 @@ HEAVY = {
     "onnxruntime": ("frontends.onnx", "execute", "targets.onnx", "models"),
     "onnx_ir": ("frontends.onnx", "models"),
     "onnxscript": ("frontends.onnx", "targets.onnx", "models"),
-    "torch": ("frontends.torch", "frontends.aten", "models", "sensitivity.torch"),
+    "torch": ("frontends.torch", "frontends.aten", "models", "sensitivity"),
     "tvm": ("targets.tvm",),
 }
 

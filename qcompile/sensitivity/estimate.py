@@ -1,0 +1,126 @@
+"""From a study to its table: estimators by name, what was found kept, what is missing measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+from qcompile.cache import Cache, key
+from qcompile.errors import UsageError
+from qcompile.ir.widths import Widths
+from qcompile.sensitivity.sites import Site
+from qcompile.sensitivity.study import Study, asked
+from qcompile.sensitivity.table import Sensitivities
+
+FORMAT = "1"  # of a record
+DEFAULT = "output-error"
+ESTIMATORS: Mapping[str, str] = {
+    "output-error": "qcompile.sensitivity.output_error:OutputError",
+}
+
+
+class Estimator(Protocol):
+    """Damages one by one, as they are found; `facts` is what their bits depend on beside the
+    study."""
+
+    @property
+    def name(self) -> str:
+        """As the user gives it."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Versions and settings."""
+        ...
+
+    def measure(
+        self, study: Study, wanted: Mapping[str, Sequence[Widths]]
+    ) -> Iterator[tuple[str, Widths, float]]:
+        """A damage for every contraction's name and option wanted, in any order."""
+        ...
+
+
+def estimator(name: str) -> Estimator:
+    """The estimator of this name; `UsageError` lists the names there are."""
+    if name not in ESTIMATORS:
+        raise UsageError(f"no estimator {name!r}: give one of {', '.join(ESTIMATORS)}")
+    module, attribute = ESTIMATORS[name].split(":")
+    return getattr(import_module(module), attribute)()
+
+
+def sensitivities(
+    study: Study,
+    wanted: Mapping[str, Sequence[Widths]],
+    *,
+    by: Estimator,
+    cache: Cache | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Sensitivities:
+    """The damage of every option that is wanted, in graph order.
+
+    Each is recorded in the cache as soon as it is found, so a run that was ended at any moment goes
+    on where it was, and gives the same table as one that was not. Samples that do not fit into
+    memory together are measured in parts; the damage is the mean over samples.
+    """
+    questions = asked(study, wanted)
+    total = dict.fromkeys(((site.name, widths) for site, widths in questions), 0.0)
+    graph = study.graph_digest()
+    for part in study.parts():
+        keys = {
+            (site.name, widths): _key(by, graph, part.samples_digest(), site, widths)
+            for site, widths in questions
+        }
+        share = len(part.samples) / len(study.samples)
+        for question, damage in _damages(part, keys, by, cache, say):
+            total[question] += share * damage
+    facts: dict[str, str | int] = {
+        "graph": graph,
+        "samples": study.samples_digest(),
+        "count": len(study.samples),
+        **by.facts,
+    }
+    return Sensitivities(by.name, facts, total)
+
+
+def _damages(
+    part: Study,
+    keys: Mapping[tuple[str, Widths], str],
+    by: Estimator,
+    cache: Cache | None,
+    say: Callable[[str], None],
+) -> Iterator[tuple[tuple[str, Widths], float]]:
+    missing: dict[str, list[Widths]] = {}
+    for (name, widths), place in keys.items():
+        known = None if cache is None else _read(cache.get(place))
+        if known is None:
+            missing.setdefault(name, []).append(widths)
+        else:
+            yield (name, widths), known
+    done = len(keys) - sum(map(len, missing.values()))
+    for name, widths, damage in by.measure(part, missing) if missing else ():
+        if cache is not None:
+            cache.put(keys[name, widths], json.dumps(damage).encode())
+        done += 1
+        say(f"sensitivities by {by.name}: {done} of {len(keys)}")
+        yield (name, widths), damage
+
+
+def _read(record: bytes | None) -> float | None:
+    """A record's damage; None for none, and for what is no record."""
+    try:
+        found: Any = None if record is None else json.loads(record)
+    except ValueError:
+        return None
+    return found if isinstance(found, float) else None
+
+
+def _key(by: Estimator, graph: str, samples: str, site: Site, widths: Widths) -> str:
+    formats = (
+        site.formats[site.recipe.activation.elem.bits],
+        site.formats[widths.activation],
+        site.recipe.weight_of(widths.weight, site.axis),
+    )
+    facts = json.dumps([by.name, dict(sorted(by.facts.items())), site.name, str(widths)])
+    return key("sensitivity", FORMAT, facts, graph, samples, repr(formats))

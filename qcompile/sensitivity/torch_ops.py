@@ -1,0 +1,209 @@
+"""Operations of the real graph in torch, on batches of samples; others run in numpy, one by one.
+
+A batch has its samples along axis 0, where the graph's own types have 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from qcompile.errors import UsageError
+from qcompile.ir.dims import static
+from qcompile.ir.node import Node
+from qcompile.ir.ops import pointwise as p
+from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Sub
+from qcompile.ir.ops.linear import Conv, MatMul
+from qcompile.ir.ops.pool import AveragePool, MaxPool
+from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Softmax
+from qcompile.ir.ops.shape import Concat, Pad, Reshape, Slice, Transpose
+from qcompile.ir.types import Array
+
+Tensor = torch.Tensor
+Operation: TypeAlias = Callable[..., Tensor]
+
+_UNARY: Mapping[type[Node], Operation] = {
+    p.Relu: F.relu,
+    p.Sigmoid: torch.sigmoid,
+    p.Silu: F.silu,
+    p.Tanh: torch.tanh,
+    p.HardSwish: F.hardswish,
+    p.Gelu: F.gelu,
+    p.Abs: torch.abs,
+    p.Neg: torch.neg,
+    p.Sqrt: torch.sqrt,
+    p.Exp: torch.exp,
+}
+_BINARY: Mapping[type[Node], Operation] = {
+    Add: torch.add,
+    Sub: torch.sub,
+    Mul: torch.mul,
+    Div: torch.div,
+    Minimum: torch.minimum,
+    Maximum: torch.maximum,
+}
+_REDUCTIONS: Mapping[type[Node], Operation] = {
+    ReduceMean: torch.mean,
+    ReduceSum: torch.sum,
+    ReduceMax: torch.amax,
+    ReduceMin: torch.amin,
+}
+
+
+def operation(node: Node, batched: Sequence[bool]) -> Operation:
+    """The node as a function of its operands' tensors; `batched` says which of them are batches."""
+    found = native(node, batched)
+    return _sample_by_sample(node, batched) if found is None else found
+
+
+def native(node: Node, batched: Sequence[bool]) -> Operation | None:
+    """The node in torch, with gradients; None where only numpy knows it."""
+    if not node.type.elem.is_float:
+        return None
+    match node:
+        case Conv() if 3 <= node.x.type.rank <= 5 and not any(batched[1:]):
+            return _conv(node)
+        case MatMul() if _aligned(node, batched):
+            return _matmul
+        case MaxPool() | AveragePool():
+            return _pool(node)
+        case Softmax(axis=axis) if axis:
+            return _one(lambda x: torch.softmax(x, axis))
+        case Reshape() | Transpose() | Concat() | Slice() | Pad():
+            return _move(node, batched)
+        case _:
+            return _pointwise(node, batched)
+
+
+def overwriting(node: Node) -> Operation | None:
+    """The node in the memory of its operand, for those that can."""
+    match node:
+        case p.Relu():
+            return torch.relu_
+        case p.Clip(lo=lo, hi=hi):
+            return _one(lambda x: torch.clamp_(x, lo, hi))
+        case _:
+            return None
+
+
+def tensor(array: Array) -> Tensor:
+    """The array's values. `UsageError` for formats that torch does not take from numpy."""
+    try:
+        return torch.as_tensor(np.array(array))
+    except TypeError as error:
+        raise UsageError(f"sensitivities are not measured in {array.dtype}: {error}") from error
+
+
+def _one(function: Callable[[Tensor], Tensor]) -> Operation:
+    return function
+
+
+def _many(function: Callable[[tuple[Tensor, ...]], Tensor]) -> Operation:
+    return lambda *xs: function(xs)
+
+
+def _sample_by_sample(node: Node, batched: Sequence[bool]) -> Operation:
+    def run(*operands: Tensor) -> Tensor:
+        arrays: list[Any] = [x.numpy() for x in operands]
+        if not any(batched):
+            return tensor(node.evaluate(*arrays))
+        count = next(len(x) for x, many in zip(arrays, batched, strict=True) if many)
+        rows = [
+            node.evaluate(
+                *(x[i : i + 1] if many else x for x, many in zip(arrays, batched, strict=True))
+            )
+            for i in range(count)
+        ]
+        return tensor(np.concatenate(rows) if count > 1 else rows[0])
+
+    return run
+
+
+def _conv(node: Conv) -> Operation:
+    rank = node.x.type.rank - 2
+    convolve: Any = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+    before, after = node.pads[:rank], node.pads[rank:]
+    inner = before if before == after else (0,) * rank
+    border = [] if before == after else _border(before, after)
+
+    def run(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+        wide = F.pad(x, border) if border else x
+        return convolve(wide, w, bias, node.stride, inner, node.dilation, node.groups)
+
+    return run
+
+
+def _border(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """torch counts the last axis first."""
+    return list(chain(*zip(reversed(before), reversed(after), strict=True)))
+
+
+def _matmul(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    total = a @ b
+    return total if bias is None else total + bias
+
+
+def _pool(node: MaxPool | AveragePool) -> Operation | None:
+    rank = len(node.kernel)
+    before, after = node.pads[:rank], node.pads[rank:]
+    fits = all(2 * pad <= k for pad, k in zip(before, node.kernel, strict=True))
+    if rank != 2 or node.ceil or before != after or not fits:
+        return None
+    if isinstance(node, MaxPool):
+        return _one(lambda x: F.max_pool2d(x, node.kernel, node.stride, before, node.dilation))
+    if any(d != 1 for d in node.dilation):
+        return None
+    counted = node.count_border
+    return _one(lambda x: F.avg_pool2d(x, node.kernel, node.stride, before, False, counted))
+
+
+def _move(node: Node, batched: Sequence[bool]) -> Operation | None:
+    match node:
+        case Reshape() if batched[0]:
+            rest = static(node.type.shape[1:])
+            return _one(lambda x: x.reshape(len(x), *rest))
+        case Transpose(perm=perm) if perm[0] == 0:
+            return _one(lambda x: x.permute(perm))
+        case Concat(axis=axis) if axis and len(set(batched)) == 1:
+            return _many(lambda xs: torch.cat(xs, axis))
+        case Slice(axes=axes, steps=steps) if 0 not in axes and min(steps, default=1) > 0:
+            index = [slice(None)] * node.x.type.rank
+            for axis, start, stop, step in zip(axes, node.starts, node.stops, steps, strict=True):
+                index[axis] = slice(start, stop, step)
+            return _one(lambda x: x[tuple(index)])
+        case Pad(mode="constant", pads=pads):
+            rank = node.x.type.rank
+            border = _border(pads[:rank], pads[rank:])
+            inside = pads[0] == pads[rank] == 0
+            return _one(lambda x: F.pad(x, border, value=node.value)) if inside else None
+        case _:
+            return None
+
+
+def _pointwise(node: Node, batched: Sequence[bool]) -> Operation | None:
+    kind = type(node)
+    match node:
+        case p.Clip(lo=lo, hi=hi):
+            return _one(lambda x: torch.clamp(x, lo, hi))
+        case p.LeakyRelu(alpha=alpha):
+            return _one(lambda x: F.leaky_relu(x, alpha))
+        case ReduceMean() | ReduceSum() | ReduceMax() | ReduceMin() if 0 not in node.axes:
+            reduce, axes, kept = _REDUCTIONS[kind], node.axes, node.keepdims
+            return _one(lambda x: reduce(x, axes, kept) if axes else x)
+        case _ if kind in _BINARY and _aligned(node, batched):
+            return _BINARY[kind]
+        case _:
+            return _UNARY.get(kind)
+
+
+def _aligned(node: Node, batched: Sequence[bool]) -> bool:
+    """Batches have the result's rank, so that their samples lie along its first axis."""
+    ranks = [o.type.rank for o, many in zip(node.operands, batched, strict=True) if many]
+    if isinstance(node, MatMul) and len(batched) > 1 and batched[1] and node.type.rank < 3:
+        return False
+    return all(rank == node.type.rank for rank in ranks)

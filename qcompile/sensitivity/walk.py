@@ -1,0 +1,100 @@
+"""All samples on their way through a graph together, and side trips from where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import torch
+
+from qcompile.calibrate.collect import in_order
+from qcompile.ir.node import Node
+from qcompile.sensitivity.network import Network, Step, Values, behind, schedule
+from qcompile.sensitivity.study import Study
+from qcompile.sensitivity.torch_ops import Tensor
+
+Change = Callable[[int, Values], Iterable[Tensor]]
+T = TypeVar("T")
+
+
+class Walk:
+    """`batches` hold the values that are computed and still needed, before one same node.
+
+    Batches run in threads; which samples share one does not depend on the threads.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.network = Network(study.graph)
+        self._threads = study.threads
+        size, rows = self.network.batch, study.samples
+        starts = range(0, len(rows), size)
+        self.batches = [self.network.inputs(rows[start : start + size]) for start in starts]
+        self._real = self.each(self._outputs)
+        powers = [[power(y) for y in outputs] for outputs in self._real]
+        self._powers = [sum(column) for column in zip(*powers, strict=True)]
+
+    def advance(self, step: Step) -> None:
+        """Beyond one more node."""
+        self.each(lambda i: self.network.run([step], self.batches[i]))
+
+    def each(self, work: Callable[[int], T], count: int | None = None) -> list[T]:
+        """The work on all batches, or the first ones, by their places; results in order."""
+
+        def quietly(index: int) -> T:
+            with torch.inference_mode():
+                return work(index)
+
+        places = range(len(self.batches))[:count]
+        return list(in_order(quietly, places, threads=self._threads))
+
+    def damages(self, node: Node, change: Change) -> list[float]:
+        """What the outputs suffer from each of the values that the node is changed to.
+
+        E‖y' − y‖² / E‖y‖² over all samples, the mean over outputs. `change` gives, for the place of
+        a batch and its values, tensors that are its own.
+        """
+        beside, cone = self._cone(node)
+        ends = self.network.graph.results
+
+        def errors(i: int) -> list[list[float]]:
+            values = self.network.run(beside, dict(self.batches[i]))
+            found: list[list[float]] = []
+            for changed in change(i, values):
+                after = self.network.run(cone, {**values, node: changed})
+                pairs = zip(ends, self._real[i], strict=True)
+                found.append([power(self.network.value(end, after) - y) for end, y in pairs])
+            return found
+
+        options = zip(*self.each(errors), strict=True)
+        return [self._damage(parts) for parts in options]
+
+    def _damage(self, parts: Sequence[Sequence[float]]) -> float:
+        errors = [sum(column) for column in zip(*parts, strict=True)]
+        ratios = [e / p if p else e for e, p in zip(errors, self._powers, strict=True)]
+        return sum(ratios) / len(ratios)
+
+    def _cone(self, node: Node) -> tuple[list[Step], list[Step]]:
+        """What else is needed behind the node and not computed yet; what lies behind it."""
+        graph, known = self.network.graph, self.batches[0]
+        inside = behind(graph, node)
+        needed: set[Node] = {*inside, *graph.results}
+        beside: list[Node] = []
+        for step in reversed(self.network.steps):
+            other = step.node
+            if other in inside or other in known or other is node:
+                continue
+            if other in needed or any(user in needed for user in graph.users[other]):
+                needed.add(other)
+                beside.append(other)
+        cone = [step.node for step in self.network.steps if step.node in inside]
+        first = schedule(beside[::-1], keep={*needed, *known})
+        return first, schedule(cone, keep=graph.results)
+
+    def _outputs(self, i: int) -> list[Tensor]:
+        values = self.network.run(self.network.steps, dict(self.batches[i]))
+        return [self.network.value(end, values) for end in self.network.graph.results]
+
+
+def power(y: Tensor) -> float:
+    """Σ y²."""
+    return float(y.double().square().sum())
