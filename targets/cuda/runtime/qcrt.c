@@ -522,7 +522,7 @@ static qc_status launch_all(qc_model *model, uint32_t flags, CUstream stream, co
       if (result != CUDA_OK) return failed_at(model, launch, result);
       if (manner->show != NULL)
         for (uint32_t k = 0; k < launch->shown; k++)
-          TRY(show_layer(model, &model->plan.layer[launch->shows + k], manner));
+          TRY(show_layer(model, &model->plan.layer[(uint32_t)launch->shows + k], manner));
     }
     arguments += launch->count;
   }
