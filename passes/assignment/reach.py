@@ -64,7 +64,8 @@ def lowest(model: Model, limit: Limit, others: tuple[Limit, ...]) -> float | Non
 
 def upward(value: float) -> str:
     """Six digits, rounded up: a limit that is given so can be kept."""
-    return f"{Context(prec=6, rounding=ROUND_CEILING).create_decimal(repr(value)):f}"
+    digits = Context(prec=6, rounding=ROUND_CEILING).create_decimal(repr(value))
+    return f"{digits.normalize():f}"
 
 
 def _together(model: Model) -> dict[str, float]:
@@ -79,13 +80,9 @@ def _together(model: Model) -> dict[str, float]:
 
 def _peaks(model: Model, limit: Limit, above: float) -> tuple[tuple[Vector, float], ...]:
     """How far each resource of a limit is above a value, in parts of the most it can be."""
-    found: list[tuple[Vector, float]] = []
-    for resource in limit.resources:
-        cost = model.cost(resource)
-        base = model.problem.base.get(resource, 0.0)
-        span = model.span(cost) + abs(base) or 1.0
-        found.append((cost / span, (base - above) / span))
-    return tuple(found)
+    costs = [(model.cost(name), model.problem.base.get(name, 0.0)) for name in limit.resources]
+    span = max(model.span(cost) + abs(base) for cost, base in costs) or 1.0
+    return tuple((cost / span, (base - above) / span) for cost, base in costs)
 
 
 def _last(model: Model) -> Vector:

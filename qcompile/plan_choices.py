@@ -1,0 +1,128 @@
+"""A plan: the widths of every contraction as data, each with its damage, cost and reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from glob import escape
+
+from qcompile.errors import UsageError
+from qcompile.ir.graph import Graph
+from qcompile.ir.text import dump
+from qcompile.ir.widths import Widths, parse_widths
+from qcompile.passes.assign_bits import Assignment, Option, Problem
+
+FLOAT = "float"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChoice:
+    """What one contraction gets: widths, or None to stay in float; and why."""
+
+    node: str
+    widths: Widths | None
+    damage: float = 0.0
+    costs: Mapping[str, float] = field(default_factory=dict[str, float])
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What the solver said: the damage, how far it may be from the least, and (used, limit)."""
+
+    objective: float
+    gap: float
+    limits: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Choices by node, for the model of this digest; without `solved` when written by hand."""
+
+    model: str
+    choices: tuple[PlannedChoice, ...]
+    solved: Solved | None = None
+
+    def __post_init__(self) -> None:
+        counts = Counter(choice.node for choice in self.choices)
+        again = [name for name, count in counts.items() if count > 1]
+        if again:
+            raise UsageError(f"the plan chooses more than once for {', '.join(again)}")
+
+    @property
+    def overrides(self) -> dict[str, Widths]:
+        """What `WidthRule.overrides` takes: patterns that each mean one name."""
+        return {_exactly(c.node): c.widths for c in self.choices if c.widths is not None}
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """What `Recipe.exclude` takes: the nodes that stay in float."""
+        return tuple(_exactly(c.node) for c in self.choices if c.widths is None)
+
+
+def model_digest(graph: Graph) -> str:
+    """SHA-256 of a simplified graph's text, which names its constants by their digests."""
+    return hashlib.sha256(dump(graph).encode()).hexdigest()
+
+
+def plan_of(problem: Problem, assignment: Assignment, model: str) -> Plan:
+    """The plan for an assignment whose layers are nodes and whose options are named by widths."""
+    choices = tuple(
+        PlannedChoice(
+            layer.name,
+            None if option.name == FLOAT else parse_widths(option.name),
+            option.damage,
+            dict(option.costs),
+            _reason(problem, place, option),
+        )
+        for place, (layer, option) in enumerate(
+            zip(problem.layers, assignment.options, strict=True)
+        )
+    )
+    limits = {use.name: (use.used, use.limit) for use in assignment.uses}
+    return Plan(model, choices, Solved(assignment.objective, assignment.gap, limits))
+
+
+def require_fits(plan: Plan, model: str, nodes: Iterable[str]) -> None:
+    """`UsageError` for a plan of another model, and for one that chooses for none of `nodes`."""
+    known = list(nodes)
+    unknown = [choice.node for choice in plan.choices if choice.node not in known]
+    if plan.model != model:
+        raise UsageError(
+            f"--plan was made for the model {plan.model[:12]}, this one is {model[:12]}: "
+            "make one for this model with --bits auto"
+        )
+    if unknown:
+        near = get_close_matches(unknown[0], known, n=3)
+        hint = f": did you mean {' or '.join(near)}?" if near else ": it has no such contraction"
+        raise UsageError(f"--plan chooses for {', '.join(unknown)}{hint}")
+
+
+def _reason(problem: Problem, place: int, chosen: Option) -> str:
+    """The chosen option beside the one of least damage, and what ties it."""
+    options = problem.layers[place].options
+    best = min(options, key=lambda option: option.damage)
+    tied = [
+        problem.layers[other].name
+        for tie in problem.ties
+        if place in tie.layers
+        for other in tie.layers
+        if other != place
+    ]
+    beside = f"; tied to {', '.join(dict.fromkeys(tied))}" if tied else ""
+    if len(options) == 1:
+        return f"the only option{beside}"
+    if chosen.damage <= best.damage:
+        return f"no option damages less{beside}"
+    saved = {name: best.costs[name] - cost for name, cost in chosen.costs.items()}
+    less = ", ".join(f"{value:.6g} {name}" for name, value in saved.items() if value > 0)
+    more = chosen.damage - best.damage
+    return f"{more:.3g} more damage than {best.name} saves {less or 'nothing'}{beside}"
+
+
+def _exactly(name: str) -> str:
+    """A pattern that means this name only."""
+    return f"[o]{name[1:]}" if name.startswith("op:") else escape(name)
