@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ from typing import Any
 from qcompile.cache import default_cache
 from qcompile.errors import ArtifactError
 from qcompile.ir.graph import Graph
-from qcompile.ir.types import Array
 from qcompile.ir.widths import W4A4
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.recipe import Recipe
-from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.cuda.build import Kernel
 from qcompile.targets.cuda.devices import A10, A100, H100, L4, ORIN, T4, Chip, int4_emulation
 from qcompile.targets.cuda.driver import found_device
@@ -30,6 +29,7 @@ from qcompile.targets.cuda.library import CudaLibrary
 from qcompile.targets.cuda.lowering import DeviceLowering, on
 from qcompile.targets.layers import layer_names
 from qcompile.targets.loops.select import lower, refused
+from qcompile.targets.opened import LibraryRuntime
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ class CudaTarget:
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
         driver = None if found_device() else emulator(folder, self.chip, threads=threads)
         library = CudaLibrary(folder / LIBRARY, folder, driver=driver, checked=checked)
-        return CudaRuntime(library, frozenset(about["layers"]))
+        layers = frozenset(about["layers"])
+        return LibraryRuntime(library, layers, where(library), emulated=library.emulated)
 
     def _lowering(self, graph: Graph) -> DeviceLowering:
         native = self.chip.instructions[INT4].kind == "native"
@@ -121,39 +122,10 @@ def allowed(kernel: Kernel, limit: Limit) -> None:
     """Emulated instructions take what they need: such kernels are for checking, not for speed."""
 
 
-@dataclass(frozen=True)
-class CudaRuntime:
-    """A runtime over an opened library; `layers` are the names whose values can be compared."""
-
-    library: CudaLibrary
-    layers: frozenset[str]
-
-    @property
-    def device(self) -> str:
-        """Where it runs: the GPU's name, or the emulator's."""
-        return self.library.device
-
-    def run(self, inputs: Arrays) -> dict[str, Array]:
-        """Outputs as reals."""
-        return self._run(inputs, raw=False)
-
-    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
-        """Outputs before their dequantize."""
-        return self._run(inputs, raw=True)
-
-    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
-        """The integers that launches wrote to memory, in their order."""
-        for name, value in self.library.trace(self._ordered(inputs)):
-            if name in self.layers:
-                yield name, value
-
-    def _run(self, inputs: Arrays, *, raw: bool) -> dict[str, Array]:
-        values = self.library.run(self._ordered(inputs), raw_outputs=raw)
-        names = (t.name for t in self.library.outputs(raw=raw))
-        return dict(zip(names, values, strict=True))
-
-    def _ordered(self, inputs: Arrays) -> list[Array]:
-        return [inputs[t.name] for t in self.library.inputs(raw=False)]
+def where(library: CudaLibrary) -> str:
+    """The GPU's name, or the emulator's; and in which form the kernels run there."""
+    translated = library.image.startswith("ptx")
+    return f"{library.device}{', translated from PTX' if translated else ''}"
 
 
 def int8(chip: Chip) -> CudaTarget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 from qcompile.errors import ArtifactError
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
-from qcompile.ir.types import Array, TensorType
+from qcompile.ir.types import TensorType
 from qcompile.passes.recipe import Recipe
-from qcompile.targets.base import Arrays, Emitted, Runtime, Stages
+from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.layers import layer_names
 from qcompile.targets.loops.select import refused
+from qcompile.targets.opened import LibraryRuntime
 from qcompile.targets.tvm.build import LIBRARY, build
 from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
@@ -75,39 +76,7 @@ class NativeTarget:
             return EmulatedRuntime(folder, self.isa, tuple(about["inputs"]), real, raw)
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
         library = Library(folder / LIBRARY, folder, threads=threads, checked=checked)
-        return NativeRuntime(library, frozenset(about["layers"]))
-
-
-@dataclass(frozen=True)
-class NativeRuntime:
-    """A runtime over an opened library; `layers` are the names whose values can be compared."""
-
-    library: Library
-    layers: frozenset[str]
-    device: str = "this processor"
-    emulated: bool = False
-
-    def run(self, inputs: Arrays) -> dict[str, Array]:
-        """Outputs as reals."""
-        return self._run(inputs, raw=False)
-
-    def run_raw(self, inputs: Arrays) -> dict[str, Array]:
-        """Outputs before their dequantize."""
-        return self._run(inputs, raw=True)
-
-    def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
-        """The integers that steps wrote to memory, in their order."""
-        for name, value in self.library.trace(self._ordered(inputs)):
-            if name in self.layers:
-                yield name, value
-
-    def _run(self, inputs: Arrays, *, raw: bool) -> dict[str, Array]:
-        values = self.library.run(self._ordered(inputs), raw_outputs=raw)
-        names = (t.name for t in self.library.outputs(raw=raw))
-        return dict(zip(names, values, strict=True))
-
-    def _ordered(self, inputs: Arrays) -> list[Array]:
-        return [inputs[t.name] for t in self.library.inputs(raw=False)]
+        return LibraryRuntime(library, frozenset(about["layers"]), "this processor")
 
 
 def _port(name: str, kind: TensorType) -> list[Any]:
