@@ -129,8 +129,14 @@ def _targets(classes: list[OpClass]) -> Iterator[dict[str, Any]]:
             "name": name,
             "ops_integer": sum(c.count for c in taken),
             "macs_integer": sum(c.macs for c in taken),
-            "remark": "" if place.exact else "not bit-exact",
+            "remark": _remark(place),
         }
+
+
+def _remark(place: Target) -> str:
+    if place.emulates:
+        return "only emulated, for checking"
+    return "" if place.exact else "not bit-exact"
 
 
 def target_or_why(name: str) -> Target | str:

@@ -94,7 +94,11 @@ class CudaTarget:
         if about is None:
             raise ArtifactError(f"{folder}: the manifest has no entry 'cuda'")
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
-        driver = None if found_device() else emulator(folder, self.chip, threads=threads)
+        driver = (
+            None
+            if found_device(self.chip.capability)
+            else emulator(folder, self.chip, threads=threads)
+        )
         library = CudaLibrary(folder / LIBRARY, folder, driver=driver, checked=checked)
         layers = frozenset(about["layers"])
         return LibraryRuntime(library, layers, where(library), emulated=library.emulated)
