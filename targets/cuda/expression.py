@@ -206,7 +206,11 @@ class Lane:
         half = (1 << x.shift) >> 1
         addend = half + (x.plus << x.shift)
         between = scaled_range(x)
-        if x.word or _fits_word(x, addend):
+        raised = _raised(x)
+        if between is not None and raised:
+            high = addend << (32 - x.shift)
+            text = f"qc::rescale<32>({bare(value)}, {raised}, {high}ll)"
+        elif x.word or _fits_word(x, addend):
             low = largest(x) + abs(addend) <= e.INT32[1]
             text = f"{value} * {m}{plus(addend if low else half)}"
             text = f"({text}) >> {x.shift}" if x.shift else text
@@ -225,6 +229,14 @@ def _clipped(text: str, between: tuple[int, int], lo: int, hi: int) -> str:
     if between[0] < lo:
         text = f"max({bare(text)}, {literal(lo)})"
     return text
+
+
+def _raised(x: e.Rescale) -> int:
+    """The factor with which the result is the high word of a product, one instruction; or 0."""
+    if not isinstance(x.m, e.Imm) or not 0 < x.shift < 32:
+        return 0
+    raised = int(x.m.value) << (32 - x.shift)
+    return raised if abs(raised) <= e.INT32[1] else 0
 
 
 def _fits_word(x: e.Rescale, addend: int) -> bool:

@@ -15,7 +15,8 @@ and its kernel, whose parameters are `parameters(nest)`, makes one as `Problem{{
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 from qcompile.targets.cuda.addresses import Places
 from qcompile.targets.cuda.arrays import Array, known, results
@@ -23,7 +24,7 @@ from qcompile.targets.cuda.formats import TYPES
 from qcompile.targets.cuda.nest_kernel import decomposed
 from qcompile.targets.cuda.printer import Block, loads, lookups
 from qcompile.targets.loops import expr as e
-from qcompile.targets.loops.nest import Nest, Table
+from qcompile.targets.loops.nest import Nest, Table, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +61,13 @@ def finish_source(nest: Nest, *, parts: int = 0, arrays: Sequence[Array] = ()) -
 
 
 def _body(nest: Nest, parts: int, arrays: Sequence[Array]) -> list[str]:
-    places = tuple(f"i{loop}" if d > 1 else "0" for loop, d in enumerate(nest.outer[:-1]))
-    if sum(p != "0" for p in places) == 1:
-        places = tuple("m" if p != "0" else p for p in places)
+    nest, places, digits = _placed(nest)
     outer = (*places, f"n / {nest.lanes}" if nest.blocks > 1 else "0")
     inner = ("0",) * len(nest.inner)
     first = "n" if nest.blocks > 1 else "0"
-    block = Block(nest, Places(outer, inner, first), arrays)
-    if "m" not in places:
-        for line in decomposed("m", places, nest.outer[:-1]):
-            block.line(line)
+    block = Block(nest, Places(outer, inner, first), arrays, guard="if (inside) ")
+    for line in digits:
+        block.line(line)
     if block.counts:
         block.line(f"const int count = {nest.outer[-1]}{' - n' if nest.blocks > 1 else ''};")
     init = nest.init or e.imm(0)
@@ -77,6 +75,51 @@ def _body(nest: Nest, parts: int, arrays: Sequence[Array]) -> list[str]:
     block.acc = _started(block, init)
     block.write(results(nest, arrays, more=f"split * {parts}" if parts else ""))
     return block.lines
+
+
+def _placed(nest: Nest) -> tuple[Nest, tuple[str, ...], list[str]]:
+    """The nest as it is walked along m, the indices of its loops over places, their declarations.
+
+    Σ digit · step of the number m is Σ quotient · (step − what the loop inside walks in all): most
+    quotients have the factor 0, and those that have not need no remainder.
+    """
+    extents = nest.outer[:-1]
+    loops = [i for i, d in enumerate(extents) if d > 1]
+    if any(isinstance(view.steps[i], Table) for view in _touched(nest) for i in loops):
+        names = tuple(f"i{i}" if i in loops else "0" for i in range(len(extents)))
+        return nest, names, decomposed("m", names, extents)
+    also = tuple(replace(a, out=_along(a.out, nest)) for a in nest.also)
+    views = tuple(_along(view, nest) for view in nest.views)
+    whole = tuple(prod(extents[: i + 1]) for i in range(len(extents)))
+    walked = replace(
+        nest, outer=(*whole, nest.outer[-1]), views=views, out=_along(nest.out, nest), also=also
+    )
+    used = {i for view in _touched(walked) for i in loops if view.steps[i] != 0}
+    names = tuple(f"i{i}" if i in used else "0" for i in range(len(extents)))
+    if loops:
+        names = tuple("m" if i == loops[-1] else name for i, name in enumerate(names))
+    declared = [
+        f"const int i{i} = qc::quotient<{prod(extents[i + 1 :])}, {prod(extents)}>(m);"
+        for i in sorted(used - set(loops[-1:]))
+    ]
+    return walked, names, declared
+
+
+def _along(view: View, nest: Nest) -> View:
+    """The view with steps of quotients of m rather than of its digits."""
+    steps, inside = list(view.steps), 0
+    for i in reversed(range(len(nest.outer) - 1)):
+        step, extent = steps[i], nest.outer[i]
+        if isinstance(step, Table):
+            return view
+        steps[i] = step - inside if extent > 1 else 0
+        inside = step * extent if extent > 1 else inside
+    return replace(view, steps=tuple(steps))
+
+
+def _touched(nest: Nest) -> list[View]:
+    """The views that finishing reads or writes."""
+    return [*(nest.views[i] for i in _used(nest)), nest.out, *(a.out for a in nest.also)]
 
 
 def _started(block: Block, init: e.Expr) -> str:

@@ -16,9 +16,11 @@ def stored(x: e.Expr, lo: int, hi: int) -> e.Expr:
             return a
         case e.Rescale(x=e.Binary()) if (free := _let_go(x)) is not None:
             return stored(free, lo, hi)
-        case e.Rescale() if scaled_range(x) is not None:
-            least = e.INT32[0] if x.lo == lo else x.lo
-            greatest = e.INT32[1] if x.hi == hi else x.hi
+        case e.Rescale(x=e.Rescale()) if (free := _through(x)) is not None:
+            return stored(free, lo, hi)
+        case e.Rescale() if (between := scaled_range(x)) is not None:
+            least = between[0] if x.lo == lo else x.lo
+            greatest = between[1] if x.hi == hi else x.hi
             return replace(x, lo=least, hi=greatest)
         case _:
             return x
@@ -38,6 +40,17 @@ def _let_go(x: e.Rescale) -> e.Rescale | None:
             return replace(free, lo=max(x.lo, min(limit, x.hi)))
         case _:
             return None
+
+
+def _through(x: e.Rescale) -> e.Rescale | None:
+    """As `_let_go` for an operand that is itself rescaled and clipped."""
+    inner = stored(x.x, x.x.lo, x.x.hi)
+    free = replace(x, x=inner, word=False)
+    if inner == x.x or not isinstance(x.m, e.Imm) or x.m.value < 0 or scaled_range(free) is None:
+        return None
+    low, high = (_scaled(end, int(x.m.value), x) for end in (x.x.lo, x.x.hi))
+    least, greatest = max(x.lo, min(low, x.hi)), min(x.hi, max(high, x.lo))
+    return replace(free, lo=least, hi=greatest)
 
 
 def _scaled(value: int, m: int, x: e.Rescale) -> int:

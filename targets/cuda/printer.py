@@ -194,7 +194,7 @@ class Block:
             self.each_lane([*lane.lines, *stores])
         if self.nest.lanes > 1:
             for w in waiting:
-                self.line(f"{self.guard}qc::{self._writer(w)}")
+                self._store(w)
 
     def _wanted(self, result: Result, to: str) -> Result | None:
         """What is left to compute; nothing where words are copied as they are."""
@@ -215,6 +215,15 @@ class Block:
         if self.ragged and array.outside:
             return False
         return bool(whole_words(nest, nest.views[number], array.alignment))
+
+    def _store(self, w: Result) -> None:
+        """Writes what is computed: under a guard, words that are packed before it."""
+        if not (self.guard and w.size):
+            self.line(f"{self.guard}qc::{self._writer(w)}")
+            return
+        shape, how = f"{tag(w.out.elem)}, {self.nest.lanes}", "held" if w.held else "cut"
+        self.line(f"const auto {w.name('words')} = qc::packed_{how}<{shape}>({w.name('y')});")
+        self.line(f"{self.guard}qc::store<{w.size}>({w.pointer}, {w.to}, {w.name('words')});")
 
     def _writer(self, w: Result) -> str:
         lanes, y = self.nest.lanes, w.name("y")

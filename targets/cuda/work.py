@@ -13,8 +13,9 @@ class Work:
 
     `depth_bytes` counts k as the tensor cores read it, padded or not: 8 or 4 bits an element.
     `input_bytes` are those of x that differ (a 3x3 window reads each nine times), `extra_bytes`
-    what `finish` reads beside the sums (a residual), `output_bytes` all that it writes. `gather_instructions` find where `word_bytes` of x lie, and
-    `finish_instructions` are those for one element from its sum to its bits.
+    what `finish` reads beside the sums (a residual), `output_bytes` all that it writes.
+    `gather_instructions` find where `word_bytes` of x lie, and `finish_instructions` are those for
+    one element from its sum to its bits.
     """
 
     places: int

@@ -20,6 +20,7 @@ struct Results {
 template <class Problem, class Products>
 void hand_over(const Products& products, const Problem& problem, const Results& to,
                unsigned lane) {
+  constexpr bool WHOLE = Problem::M % Problem::BM == 0;
   constexpr int SHIFT = Tile<Problem>::PACKED ? PACKED_SHIFT : 0;
 #pragma unroll
   for (int wide = 0; wide < Problem::WN / 32; ++wide) {
@@ -28,7 +29,9 @@ void hand_over(const Products& products, const Problem& problem, const Results& 
 #pragma unroll
       for (int i = 0; i < Problem::WM / 8; ++i) {
         const int m = to.m + i * 8 + lane / 4;
-        const bool inside = Problem::M % Problem::BM == 0 || m < Problem::M;
+        const bool inside = WHOLE || m < Problem::M;
+        const int place = WHOLE ? m : min(m, Problem::M - 1);
+        if (place < 0) __builtin_unreachable();
         int run[RUN];
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
@@ -36,7 +39,7 @@ void hand_over(const Products& products, const Problem& problem, const Results& 
           run[j * 2] = (int)pair.x >> SHIFT;
           run[j * 2 + 1] = (int)pair.y >> SHIFT;
         }
-        problem.finish(inside ? m : Problem::M - 1, n, to.split, inside, run);
+        problem.finish(place, n, to.split, inside, run);
       }
     }
   }

@@ -298,6 +298,25 @@ void store(void* array, long long at, const Run<Format, LANES>& run) {
     }
 }
 
+// The words of values as `store_held` and `store_cut` write them, to be written under a condition:
+// computed here and not behind it, so that the code around stays in one piece.
+template <class Format, int LANES>
+Run<Format, LANES> settled(Run<Format, LANES> run) {
+#ifndef QC_EMU
+#pragma unroll
+    for (int w = 0; w < Run<Format, LANES>::WORDS; ++w) asm volatile("" : "+r"(run.word[w]));
+#endif
+    return run;
+}
+template <class Format, int LANES>
+Run<Format, LANES> packed_held(const typename Format::Value (&value)[LANES]) {
+    return settled(Packer<Held<Format>, Format, LANES>::pack(value));
+}
+template <class Format, int LANES>
+Run<Format, LANES> packed_cut(const typename Format::Value (&value)[LANES]) {
+    return settled(Packer<Cut<Format>, Format, LANES>::pack(value));
+}
+
 // Values known to lie in the format's range, or to be held to it.
 template <class Format, int LANES, int BYTES>
 void store_held(void* array, long long at, const typename Format::Value (&value)[LANES]) {
@@ -344,10 +363,22 @@ void scatter_pairs(void* array, long long at, const int (&value)[LANES], int cou
 
 // ---- arithmetic
 
+// x · m in 64 bits. One instruction by name: where the compiler moves the widening of x or m away
+// from the product, it multiplies 64-bit numbers.
+inline long long product(int x, int m) {
+#ifdef QC_EMU
+    return (long long)x * m;
+#else
+    long long product;
+    asm("mul.wide.s32 %0,%1,%2;" : "=l"(product) : "r"(x), "r"(m));
+    return product;
+#endif
+}
+
 // (x · m + addend) >> SHIFT in 64 bits; the result fits 32.
 template <int SHIFT>
 int rescale(int x, int m, long long addend) {
-    return (int)(((long long)x * m + addend) >> SHIFT);
+    return (int)((product(x, m) + addend) >> SHIFT);
 }
 
 // clip((x · m + 2^(SHIFT−1) >> SHIFT) + plus, lo, hi) where the result may not fit 32 bits before.
@@ -356,6 +387,15 @@ int rescale_wide(int x, int m, long long plus, int lo, int hi) {
     const long long half = SHIFT == 0 ? 0 : 1ll << (SHIFT == 0 ? 0 : SHIFT - 1);
     const long long value = (((long long)x * m + half) >> SHIFT) + plus;
     return (int)max((long long)lo, min((long long)hi, value));
+}
+
+// x / BY for 0 <= x < LIMIT: the high half of one product. 2^32 / BY is rounded up, by less than 1,
+// which changes no quotient while x · BY < 2^32.
+template <unsigned BY, unsigned LIMIT>
+int quotient(int x) {
+    if ((unsigned long long)BY * LIMIT >> 32) return (unsigned)x / BY;
+    constexpr unsigned long long INVERSE = ((1ull << 32) + BY - 1) / BY;
+    return (int)((unsigned)x * INVERSE >> 32);
 }
 
 // a / b toward zero; where a processor would trap (b = 0, the least integer by −1) some value, for

@@ -42,6 +42,12 @@ def test_a_rescale_of_few_bits_stays_in_a_word():
     assert text(rescale(BYTE, 300, 8, 5, 0, 1000)) == "(x0[i] * 300 + 1408) >> 8"
 
 
+def test_a_rescale_by_less_than_a_half_is_the_high_word_of_a_product():
+    high = rescale(SUM, 100, 8, 5, -(1 << 30), 1 << 30)
+    factor, addend = 100 << 24, (128 + (5 << 8)) << 24
+    assert text(high) == f"qc::rescale<32>(acc[i], {factor}, {addend}ll)"
+
+
 def test_a_rescale_takes_64_bits_and_no_clip_that_is_proven():
     scaled = rescale(SUM, 1 << 30, 40, 3, -2000, 2000)
     assert text(scaled) == f"qc::rescale<40>(acc[i], 1073741824, {(1 << 39) + (3 << 40)}ll)"
@@ -82,6 +88,18 @@ def test_clips_that_are_moved_give_the_same_value(
     low, high = sorted((low, high))
     held = rescale(e.clip(SUM, low, high), min(m, (1 << 31) - 1), shift, plus, -100, 155)
     assert scaled(stored(held, -128, 127), value) == scaled(held, value)
+
+
+@given(
+    st.integers(-(1 << 20), 1 << 20), st.integers(0, 1 << 31), st.integers(0, 40),
+    st.integers(0, 1 << 12), st.integers(0, 12), st.integers(-300, 300),
+)  # fmt: skip
+def test_clips_between_two_rescales_are_moved_to_the_end(
+    value: int, m: int, shift: int, again: int, down: int, plus: int
+):
+    first = rescale(SUM, min(m, (1 << 31) - 1), shift, plus, 0, 255)
+    both = rescale(first, again, down, 0, 0, 15)
+    assert min(max(scaled(stored(both, 0, 15), value), 0), 15) == scaled(both, value)
 
 
 def scaled(x: e.Expr, acc: int) -> int:
