@@ -18,6 +18,11 @@ FORMAT = "1"  # of a record
 DEFAULT = "output-error"
 ESTIMATORS: Mapping[str, str] = {
     "output-error": "qcompile.sensitivity.output_error:OutputError",
+    "loss-coefficient": "qcompile.sensitivity.loss_coefficient:LossCoefficient",
+    "hessian-trace": "qcompile.sensitivity.hessian:HessianTrace",
+    "hessian-diagonal": "qcompile.sensitivity.hessian:HessianDiagonal",
+    "weight-error": "qcompile.sensitivity.closed_form:WeightError",
+    "rate-distortion": "qcompile.sensitivity.closed_form:RateDistortion",
 }
 
 

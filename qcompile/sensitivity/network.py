@@ -14,9 +14,8 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Additive
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const, Input
-from qcompile.ir.types import Array, Scalar
-from qcompile.ir.unit import Affine
-from qcompile.sensitivity.torch_ops import Operation, Tensor, operation, overwriting, tensor
+from qcompile.ir.types import Array
+from qcompile.sensitivity.torch_ops import Operation, Tensor, native, operation, overwriting, tensor
 
 TOGETHER = 8  # samples in a batch: more do not fit a core's cache
 Values = dict[Node, Tensor]
@@ -46,15 +45,22 @@ class Network:
             if node not in reached:
                 known = (self.constants[o].numpy() for o in node.operands)
                 self.constants[node] = tensor(node.evaluate(*known))
-        self._operations = {
-            node: self._operation(node, reached if roomy else frozenset())
-            for node in graph.nodes
-            if node in reached and not isinstance(node, Input)
-        }
+        self._batched = reached if roomy else frozenset[Node]()
+        inner = [n for n in graph.nodes if n in reached and not isinstance(n, Input)]
+        self._operations = {node: self._operation(node) for node in inner}
         self.steps = schedule(list(self._operations), keep=graph.results)
 
-    def inputs(self, samples: Sequence[Sequence[Array]]) -> Values:
-        """The samples as one batch."""
+    def batches(self, samples: Sequence[Sequence[Array]]) -> list[Values]:
+        """The inputs' values, as many samples in each as run as one."""
+        starts = range(0, len(samples), self.batch)
+        return [self._inputs(samples[start : start + self.batch]) for start in starts]
+
+    def outputs(self, inputs: Values) -> list[Tensor]:
+        """The values of the graph's results."""
+        values = self.run(self.steps, dict(inputs))
+        return [self.value(end, values) for end in self.graph.results]
+
+    def _inputs(self, samples: Sequence[Sequence[Array]]) -> Values:
         columns = zip(*samples, strict=True)
         found = {
             node: tensor(np.concatenate(column))
@@ -83,11 +89,19 @@ class Network:
         found = values.get(node)
         return self.constants[node] if found is None else found
 
-    def _operation(self, node: Node, batched: Collection[Node]) -> Operation:
+    @property
+    def foreign(self) -> tuple[Node, ...]:
+        """What numpy does, without gradients."""
+        return tuple(n for n in self._operations if native(n, self._many(n)) is None)
+
+    def _operation(self, node: Node) -> Operation:
         first = node.operands[0]
         fresh = isinstance(first, Conv | ConvTranspose | MatMul | Additive)
         quick = overwriting(node) if fresh and self.graph.sole(first) else None
-        return operation(node, [o in batched for o in node.operands]) if quick is None else quick
+        return operation(node, self._many(node)) if quick is None else quick
+
+    def _many(self, node: Node) -> list[bool]:
+        return [o in self._batched for o in node.operands]
 
 
 def schedule(nodes: Sequence[Node], *, keep: Collection[Node]) -> list[Step]:
@@ -107,13 +121,6 @@ def behind(graph: Graph, site: Node) -> frozenset[Node]:
         if any(o is site or o in found for o in node.operands):
             found.add(node)
     return frozenset(found)
-
-
-def snapped(x: Tensor, elem: Scalar, unit: Affine) -> Tensor:
-    """scale · (clip(round_half_even(x / scale) + zero_point) − zero_point), as FakeQuant has it."""
-    scale, zero = float(np.float32(unit.scale[0])), unit.zero_point[0]
-    steps = torch.round(x / scale)
-    return steps.add_(zero).clamp_(elem.lo, elem.hi).sub_(zero).mul_(scale)
 
 
 def in_reading_order(x: Tensor) -> Tensor:

@@ -11,9 +11,9 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.widths import Widths
 from qcompile.passes.roles import weight
-from qcompile.sensitivity.network import Network, Values, in_reading_order, snapped
+from qcompile.sensitivity.network import Network, Values, in_reading_order
 from qcompile.sensitivity.sites import Site
-from qcompile.sensitivity.torch_ops import Tensor, tensor
+from qcompile.sensitivity.torch_ops import Tensor, snapped, tensor
 from qcompile.sensitivity.walk import Change, Walk
 
 MEASURED = 16  # samples for mean errors

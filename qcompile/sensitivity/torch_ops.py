@@ -20,9 +20,11 @@ from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Sub
 from qcompile.ir.ops.linear import Conv, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
+from qcompile.ir.ops.quant import FakeQuant
 from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Softmax
 from qcompile.ir.ops.shape import Concat, Pad, Reshape, Slice, Transpose
-from qcompile.ir.types import Array
+from qcompile.ir.types import Array, Scalar
+from qcompile.ir.unit import Affine
 
 Tensor = torch.Tensor
 Operation: TypeAlias = Callable[..., Tensor]
@@ -97,6 +99,13 @@ def tensor(array: Array) -> Tensor:
         return torch.as_tensor(np.array(array))
     except TypeError as error:
         raise UsageError(f"sensitivities are not measured in {array.dtype}: {error}") from error
+
+
+def snapped(x: Tensor, elem: Scalar, unit: Affine) -> Tensor:
+    """scale · (clip(round_half_even(x / scale) + zero_point) − zero_point), as FakeQuant has it."""
+    scale, zero = float(np.float32(unit.scale[0])), unit.zero_point[0]
+    steps = torch.round(x / scale)
+    return steps.add_(zero).clamp_(elem.lo, elem.hi).sub_(zero).mul_(scale)
 
 
 def _one(function: Callable[[Tensor], Tensor]) -> Operation:
@@ -195,6 +204,8 @@ def _pointwise(node: Node, batched: Sequence[bool]) -> Operation | None:
         case ReduceMean() | ReduceSum() | ReduceMax() | ReduceMin() if 0 not in node.axes:
             reduce, axes, kept = _REDUCTIONS[kind], node.axes, node.keepdims
             return _one(lambda x: reduce(x, axes, kept) if axes else x)
+        case FakeQuant(elem=elem, unit=unit) if unit.per_tensor:
+            return _one(lambda x: snapped(x, elem, unit))
         case _ if kind in _BINARY and _aligned(node, batched):
             return _BINARY[kind]
         case _:

@@ -26,12 +26,10 @@ class Walk:
     def __init__(self, study: Study) -> None:
         self.network = Network(study.graph)
         self._threads = study.threads
-        size, rows = self.network.batch, study.samples
-        starts = range(0, len(rows), size)
-        self.batches = [self.network.inputs(rows[start : start + size]) for start in starts]
-        self._real = self.each(self._outputs)
+        self.batches = self.network.batches(study.samples)
+        self._real = self.each(lambda i: self.network.outputs(self.batches[i]))
         powers = [[power(y) for y in outputs] for outputs in self._real]
-        self._powers = [sum(column) for column in zip(*powers, strict=True)]
+        self.powers = [sum(column) for column in zip(*powers, strict=True)]
 
     def advance(self, step: Step) -> None:
         """Beyond one more node."""
@@ -54,23 +52,29 @@ class Walk:
         a batch and its values, tensors that are its own.
         """
         beside, cone = self._cone(node)
-        ends = self.network.graph.results
 
         def errors(i: int) -> list[list[float]]:
             values = self.network.run(beside, dict(self.batches[i]))
             found: list[list[float]] = []
             for changed in change(i, values):
                 after = self.network.run(cone, {**values, node: changed})
-                pairs = zip(ends, self._real[i], strict=True)
-                found.append([power(self.network.value(end, after) - y) for end, y in pairs])
+                ends = [self.network.value(end, after) for end in self.network.graph.results]
+                found.append(self._errors(i, ends))
             return found
 
         options = zip(*self.each(errors), strict=True)
         return [self._damage(parts) for parts in options]
 
+    def damage(self, outputs: Sequence[Sequence[Tensor]]) -> float:
+        """The damage when the outputs, batch by batch, are these."""
+        return self._damage([self._errors(i, found) for i, found in enumerate(outputs)])
+
+    def _errors(self, i: int, outputs: Sequence[Tensor]) -> list[float]:
+        return [power(found - y) for found, y in zip(outputs, self._real[i], strict=True)]
+
     def _damage(self, parts: Sequence[Sequence[float]]) -> float:
         errors = [sum(column) for column in zip(*parts, strict=True)]
-        ratios = [e / p if p else e for e, p in zip(errors, self._powers, strict=True)]
+        ratios = [e / p if p else e for e, p in zip(errors, self.powers, strict=True)]
         return sum(ratios) / len(ratios)
 
     def _cone(self, node: Node) -> tuple[list[Step], list[Step]]:
@@ -89,10 +93,6 @@ class Walk:
         cone = [step.node for step in self.network.steps if step.node in inside]
         first = schedule(beside[::-1], keep={*needed, *known})
         return first, schedule(cone, keep=graph.results)
-
-    def _outputs(self, i: int) -> list[Tensor]:
-        values = self.network.run(self.network.steps, dict(self.batches[i]))
-        return [self.network.value(end, values) for end in self.network.graph.results]
 
 
 def power(y: Tensor) -> float:
