@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from qcompile.errors import QcompileError
 from qcompile.passes.assignment.model import LARGEST, Cap, Choice, Equation, Model, Vector
+from qcompile.passes.assignment.silence import silenced
 
 INFEASIBLE = 2  # of milp's statuses
 CUTS = 1000
@@ -99,13 +100,17 @@ def _solved(task: Task) -> Found | None:
     upper = np.ones(model.last + 1)
     upper[-1] = np.inf
     solver: Any = optimize  # its stubs know neither arrays of bounds nor the answer's fields
-    answer = solver.milp(
-        (task.objective - shift) * scale,
-        integrality=_options(model),
-        bounds=solver.Bounds(np.zeros(model.last + 1), upper),
-        constraints=solver.LinearConstraint(*_constraints(task)),
-        options={"mip_rel_gap": 0.0, **({} if task.nodes is None else {"node_limit": task.nodes})},
-    )
+    with silenced():
+        answer = solver.milp(
+            (task.objective - shift) * scale,
+            integrality=_options(model),
+            bounds=solver.Bounds(np.zeros(model.last + 1), upper),
+            constraints=solver.LinearConstraint(*_constraints(task)),
+            options={
+                "mip_rel_gap": 0.0,
+                **({} if task.nodes is None else {"node_limit": task.nodes}),
+            },
+        )
     if answer.status == INFEASIBLE:
         return None
     if answer.x is None:
