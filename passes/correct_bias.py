@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class CorrectBias(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """The same graph with other biases; itself when nothing is quantized."""
-        if not any(_weighted(node) for node in graph.nodes) or not self.samples:
+        if not any(is_weighted(node) for node in graph.nodes) or not self.samples:
             return graph
         biases = _measure(graph, self.samples, self.threads)
 
@@ -57,7 +57,7 @@ class CorrectBias(Pass):
         return rewrite(graph, swap)
 
 
-def _weighted(node: Node) -> bool:
+def is_weighted(node: Node) -> TypeGuard[Contraction]:
     """A contraction whose weight is quantized."""
     match node:
         case Conv(w=FakeQuant(x=Const())) | ConvTranspose(w=FakeQuant(x=Const())):
@@ -81,14 +81,16 @@ def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> 
 
     def step(node: Node, operands: Sequence[Sequence[_Pair]]) -> list[_Pair]:
         pairs = list(in_order(lambda row: _both(node, row), operands, threads=threads))
-        if not (_weighted(node) and isinstance(node, Conv | ConvTranspose | MatMul)):
+        if not is_weighted(node):
             return pairs
         shift = _mean_error(node, pairs)
-        found[node] = _shifted(node, shift)
+        found[node] = shifted(node, shift)
         spread = _spread(node, shift)
         return [_Pair(p.real, p.quantized + spread) for p in pairs]
 
-    columns = {n: [_Pair(s[i], s[i]) for s in samples] for i, n in enumerate(graph.inputs)}
+    columns: dict[Node, list[_Pair]] = {
+        n: [_Pair(s[i], s[i]) for s in samples] for i, n in enumerate(graph.inputs)
+    }
     side_by_side(graph, columns, step)
     return found
 
@@ -108,10 +110,9 @@ def _mean_error(node: Contraction, pairs: Sequence[_Pair]) -> Values:
     With mean m and its standard error e over the samples the estimate is m · max(0, 1 − e²/m²):
     a shift that few samples show by chance is left alone.
     """
-    axis = node.type.rank - 1 if isinstance(node, MatMul) else 1
-    axes = tuple(a for a in range(node.type.rank) if a != axis)
     errors = [
-        (p.real.astype(np.float64) - p.quantized.astype(np.float64)).mean(axes) for p in pairs
+        mean_by_channel(node, p.real.astype(np.float64) - p.quantized.astype(np.float64))
+        for p in pairs
     ]
     mean = np.mean(errors, 0)
     if len(errors) < 2:
@@ -120,7 +121,14 @@ def _mean_error(node: Contraction, pairs: Sequence[_Pair]) -> Values:
     return mean * np.maximum(0.0, 1 - doubt / np.maximum(np.square(mean), 1e-300))
 
 
-def _shifted(node: Contraction, shift: Values) -> Const:
+def mean_by_channel(node: Contraction, values: Values) -> Values:
+    """The mean of each output channel of a value of this node."""
+    axis = node.type.rank - 1 if isinstance(node, MatMul) else 1
+    return values.mean(tuple(a for a in range(node.type.rank) if a != axis), dtype=np.float64)
+
+
+def shifted(node: Contraction, shift: Values) -> Const:
+    """The node's bias plus `shift`."""
     old = node.bias.array if isinstance(node.bias, Const) else 0.0
     name = node.bias.name if isinstance(node.bias, Const) else f"{node.name}.bias"
     return const((old + shift).astype(node.type.elem.storage), name=name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from qcompile.analysis.memory import peak_bytes
+from qcompile.calibrate.bursts import collect_bursts
 from qcompile.calibrate.collect import collect
 from qcompile.calibrate.datafree import has_statistics, matched_twin, noise
 from qcompile.calibrate.samples import Samples, open_samples
@@ -76,15 +77,17 @@ def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -
         say("no calibration data: matching the batchnorms' statistics")
         twin = matched_twin(graph, samples, threads=options.threads)
     marked = specify(simplify(twin), recipe)
-    found = collect(marked, observed(marked), samples[:-1], threads=options.threads)
+    used = samples[:-1]
+    count = collect_bursts if matched else collect
+    found = count(marked, observed(marked), used, threads=options.threads)
     remark = (
         "no calibration data: ranges come from noise, batchnorms matched to their statistics"
         if matched
         else "no calibration data and no batchnorm: ranges come from guessed standard normal "
         "inputs; give --calib for results to rely on"
     )
-    twin = marked if matched else None
-    return Evidence("data-free", 0, remark, found, samples[-1:], (), twin, options.threads)
+    few, twin = (used, marked) if matched else ((), None)
+    return Evidence("data-free", 0, remark, found, samples[-1:], few, twin, options.threads)
 
 
 def together(graph: Graph) -> int:

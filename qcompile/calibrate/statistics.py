@@ -37,6 +37,12 @@ class Statistics:
             self.counts + other.counts,
         )
 
+    def repeated(self, times: int) -> Statistics:
+        """As if everything had been seen `times` times."""
+        seen = self.counts
+        counts = Histogram(seen.exponent, seen.counts * times, seen.zeros * times)
+        return Statistics(self.low, self.high, counts)
+
 
 def statistics(values: NDArray[Any], *, where: str) -> Statistics:
     """The statistics of one array. `CalibrationError` for NaN or infinity, naming the edge."""
