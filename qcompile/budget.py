@@ -43,6 +43,17 @@ def parse_budget(text: str) -> dict[str, float]:
     return found
 
 
+def parse_drop(text: str) -> float:
+    """`1%` → 0.01. `UsageError` for what is not a percentage from 0 to 100."""
+    parts = _VALUE.fullmatch(text.strip().removesuffix("%"))
+    if not text.strip().endswith("%") or parts is None or parts[2]:
+        raise UsageError(f"--max-drop {text}: give a percentage, such as 1%")
+    drop = float(Fraction(parts[1]) / 100)
+    if not 0 <= drop <= 1:
+        raise UsageError(f"--max-drop {text}: give 0% to 100%")
+    return drop
+
+
 def show_limit(name: str, value: float) -> str:
     """A limit as `--budget` takes it, rounded up to six digits, in the largest unit it fills."""
     units = {unit: size for unit, size in UNITS[name].items() if unit not in _IN_TWOS}

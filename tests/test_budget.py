@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcompile.budget import parse_budget, show_limit
+from qcompile.budget import parse_budget, parse_drop, show_limit
 from qcompile.errors import UsageError
 
 
@@ -75,3 +75,14 @@ def test_what_makes_no_sense_is_refused_with_what_to_give(text: str, said: str):
 def test_a_limit_is_shown_as_it_is_given_and_never_too_small(name: str, value: float, shown: str):
     assert show_limit(name, value) == shown
     assert parse_budget(shown)[name] >= value
+
+
+@pytest.mark.parametrize(("text", "drop"), [("1%", 0.01), ("0%", 0.0), (" 0.5 % ", 0.005)])
+def test_a_drop_is_a_percentage(text: str, drop: float):
+    assert parse_drop(text) == drop
+
+
+@pytest.mark.parametrize("text", ["1", "0.01", "-1%", "101%", "one%", "%", "1dB%", ""])
+def test_any_other_drop_is_refused(text: str):
+    with pytest.raises(UsageError, match=f"--max-drop {text}: give"):
+        parse_drop(text)
