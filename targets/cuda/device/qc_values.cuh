@@ -19,14 +19,27 @@ struct Nibble {
         return SIGNED ? (int)up >> 28 : (int)(up >> 28);
     }
 };
+// Byte i of a word, with its sign or with zeros above. The inner ones take one permutation of bytes,
+// which the compiler does not find.
+template <bool SIGNED>
+unsigned widened(unsigned word, int i) {
+#ifndef QC_EMU
+    if (i % 3) {
+        const int selector = SIGNED ? i * 0x1111 | 0x8880 : i | 0x4440;
+        unsigned value;
+        asm("prmt.b32 %0,%1,0,%2;" : "=r"(value) : "r"(word), "r"(selector));
+        return value;
+    }
+#endif
+    const unsigned up = word << (24 - i * 8);
+    return SIGNED ? (unsigned)((int)up >> 24) : up >> 24;
+}
+
 template <bool SIGNED>
 struct Byte {
     static constexpr int BITS = 8;
     using Value = int;
-    static int get(const unsigned* word, int i) {
-        const unsigned up = word[i / 4] << (24 - i % 4 * 8);
-        return SIGNED ? (int)up >> 24 : (int)(up >> 24);
-    }
+    static int get(const unsigned* word, int i) { return (int)widened<SIGNED>(word[i / 4], i % 4); }
 };
 template <bool SIGNED>
 struct Half {
