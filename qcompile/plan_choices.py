@@ -74,8 +74,8 @@ def plan_of(problem: Problem, assignment: Assignment, model: str) -> Plan:
         PlannedChoice(
             layer.name,
             None if option.name == FLOAT else parse_widths(option.name),
-            option.damage,
-            dict(option.costs),
+            float(option.damage),
+            {name: float(cost) for name, cost in option.costs.items()},
             _reason(problem, place, option),
         )
         for place, (layer, option) in enumerate(

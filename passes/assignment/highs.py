@@ -15,6 +15,7 @@ from qcompile.passes.assignment.silence import silenced
 
 INFEASIBLE = 2  # of milp's statuses
 CUTS = 1000
+TINY = 1e-200
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def _shift(model: Model, coefficients: Vector) -> Vector:
 
 
 def _scale(coefficients: Vector) -> float:
-    """What makes the largest magnitude `LARGEST`; 1 where all are 0."""
+    """What makes the largest magnitude `LARGEST`; 1 where all are next to 0."""
     largest = float(np.abs(coefficients).max())
-    return LARGEST / largest if largest > 0 else 1.0
+    return LARGEST / largest if largest > TINY else 1.0
 
 
 def _constraints(task: Task) -> tuple[Any, Vector, Vector]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import fsum, isfinite
+from math import fsum
 
 from qcompile.errors import UsageError
 
 FLOAT_BITS = 32
+ENDLESS = 1e200  # larger numbers have no sums; neither has NaN, which no bound holds for
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Option:
         if not 1 <= self.bits <= FLOAT_BITS:
             raise UsageError(f"option {self.name}: {self.bits} bits: give 1 to {FLOAT_BITS}")
         for what, value in {"damage": self.damage, **self.costs}.items():
-            if not isfinite(value):
+            if not abs(value) < ENDLESS:
                 raise UsageError(f"option {self.name}: {what} is {value}: give a finite number")
 
     def trait(self, on: str) -> str | int:
@@ -76,7 +77,7 @@ class Limit:
     resources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isfinite(self.at_most):
+        if not abs(self.at_most) < ENDLESS:
             raise UsageError(f"limit {self.name}={self.at_most}: give a finite number")
         if not self.resources:
             object.__setattr__(self, "resources", (self.name,))
@@ -105,7 +106,7 @@ class Pair:
     def __post_init__(self) -> None:
         if self.a == self.b:
             raise UsageError(f"pair {self.a}, {self.b}: give two different layers")
-        if not all(isfinite(value) for row in self.damage for value in row):
+        if not all(abs(value) < ENDLESS for row in self.damage for value in row):
             raise UsageError(f"pair {self.a}, {self.b}: damages are finite numbers")
 
 
@@ -174,6 +175,9 @@ class Problem:
         unknown = [name for name in (*asked, *self.base) if name not in known]
         if unknown:
             raise UsageError(f"nothing costs {', '.join(unknown)}: there are {_listed(known)}")
+        for name, cost in self.base.items():
+            if not abs(cost) < ENDLESS:
+                raise UsageError(f"the base costs {cost} {name}: give a finite number")
 
     def _check_tie(self, tie: Tie) -> None:
         self._check_places("tie", tie.layers)

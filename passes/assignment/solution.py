@@ -67,10 +67,12 @@ class Assignment:
 def solve(problem: Problem, nodes: int | None = None) -> Assignment:
     """The assignment of least damage that keeps every limit and tie, found by HiGHS.
 
-    Of several with the same damage, the one that takes the smallest sum of shares of the limits;
-    of several still, the one whose first layers take the options given first. So the answer
-    depends on the problem alone. `nodes` bounds the search tree for large problems: then the
-    answer is the best one seen, and `gap` says how far from the best it may be.
+    Of several with the same damage, the one that takes least of what is limited, each resource
+    counted in parts of the most it can cost; of several still, the one whose first layers take the
+    options given first. So the answer depends on the problem alone, not on the solver's way.
+
+    `nodes` bounds the search tree for large problems: then the answer is the best one seen, `gap`
+    says how far from the best it may be, and which of several is left open.
 
     `OutOfReach`, a `UsageError`, when no assignment keeps all limits.
     """
@@ -82,7 +84,7 @@ def solve(problem: Problem, nodes: int | None = None) -> Assignment:
         raise out_of_reach(model)
     tolerance = model.cap(model.damage, problem.damage(found.choice))
     proven = problem.damage(found.choice) - found.bound <= 2 * tolerance.slack
-    choice = _first_of_equals(task, found) if proven else found.choice
+    choice = _first_of_equals(task, found) if proven and nodes is None else found.choice
     return assignment(problem, choice, found.bound if not proven else None)
 
 

@@ -297,6 +297,11 @@ WIDE, NARROW = option("wide", 0.0, size=100), option("narrow", 2.0, size=50)
         (lambda: Option("x", 0, 0.0), "option x: 0 bits: give 1 to 32"),
         (lambda: Option("x", 4, float("nan")), "option x: damage is nan"),
         (lambda: Option("x", 4, 0.0, {"size": float("inf")}), "option x: size is inf"),
+        (lambda: Option("x", 4, 1e300), "option x: damage is 1e\\+300: give a finite number"),
+        (
+            lambda: Problem((Layer("a", (WIDE,)),), base={"size": float("nan")}),
+            "the base costs nan size",
+        ),
         (lambda: Limit("size", float("nan")), "limit size=nan: give a finite number"),
         (
             lambda: Layer("a", (WIDE, option("x", 0.0, time=1))),
