@@ -14,6 +14,7 @@ from qcompile.passes.patterns import names
 from qcompile.passes.roles import activations, weight
 
 Contraction = Conv | ConvTranspose | MatMul
+ASKED = "asked for"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def choose_widths(graph: Graph, rule: WidthRule) -> dict[Node, Choice]:
             continue
         asked = [w for pattern, w in rule.overrides.items() if names(pattern, node)]
         if asked:
-            found[node] = Choice(asked[-1], "asked for")
+            found[node] = Choice(asked[-1], ASKED)
         elif weight(node) is None:
             found[node] = Choice(W8A8, "a product of two values")
         elif is_depthwise(node):

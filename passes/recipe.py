@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from qcompile.ir.node import Node
 from qcompile.ir.ops.quant import Spec
 from qcompile.ir.types import U8, Scalar
+from qcompile.ir.widths import Widths
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.patterns import names
 
@@ -18,13 +19,14 @@ class Recipe:
     `activation` is how most edges are quantized; contractions of fewer bits read copies that
     differ from it in width alone. `exclude` holds glob patterns on node names, or `op:Conv`.
     `wide_sums`: a sum that only an addition reads stays in 32 bits; engines that fuse Q/DQ pairs
-    want it in 8.
+    want it in 8. `options`: the widths among which bits are chosen layer by layer.
     """
 
     activation: Spec = field(default_factory=lambda: Spec(U8, symmetric=False, method="auto"))
     widths: WidthRule = field(default_factory=WidthRule)
     exclude: tuple[str, ...] = ()
     wide_sums: bool = True
+    options: tuple[Widths, ...] = tuple(Widths(bits, 8) for bits in (2, 3, 4, 6, 8))
 
     def excludes(self, node: Node) -> bool:
         """True when a pattern names this node or its operation."""

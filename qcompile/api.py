@@ -17,6 +17,8 @@ def compile(model: object, *, target: str, calib: object | None = None, **option
     gives samples: a path, an iterable of dicts, a torch loader, an onnxruntime reader. The other
     options are the fields of `Options`. Raises `QcompileError` for what the caller can mend.
     """
-    output = options.pop("output", None)
-    place = None if output is None else Path(output)
-    return compile_model(model, Options(target, calib, output=place, **options))
+    places = {
+        name: None if place is None else Path(place)
+        for name, place in ((name, options.pop(name, None)) for name in ("output", "plan"))
+    }
+    return compile_model(model, Options(target, calib, **places, **options))

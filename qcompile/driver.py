@@ -11,6 +11,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
+from qcompile.auto_bits import wanted_plan, with_plan
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
@@ -32,6 +33,7 @@ from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import without_marks
+from qcompile.plan_file import write_plan
 from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
@@ -70,6 +72,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
     require_matches("--exclude", options.exclude, operations(real))
+    plan = wanted_plan(graph, real, recipe, options, say, integer_bytes)
+    recipe = with_plan(recipe, plan)
     choices = choose_widths(real, recipe.widths)
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
@@ -86,6 +90,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         say("measuring quality")
         measured = measure(stages, specified, evidence, recipe)
         said = facts(about, options, place, choices, deployed, emitted, found, evidence, measured)
+        if plan is not None:
+            write_plan(plan, folder / "plan.json")
         write_report(folder, said, stages, found, measured, clock.rows)
         if not (folder / "graph.qc").exists():
             write_graph(deployed, folder)  # what `run --reference` runs
@@ -101,7 +107,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     }
     summary = summarize(
         model=about, target=place.name, choices=choices, scheme=str(recipe.widths.default),
-        evidence=evidence, found=found, measured=measured, sizes=sizes, emitted=emitted,
+        plan=plan, evidence=evidence, found=found, measured=measured, sizes=sizes, emitted=emitted,
         manifest=manifest, artifact=str(output), passes=clock.rows,
         verified=options.verify, exact=place.exact, seconds=time.perf_counter() - start,
     )  # fmt: skip
@@ -168,6 +174,11 @@ def quantized(
     calibrated = settle.run(specified, watch)
     integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
     return Stages(real, calibrated, integer)
+
+
+def integer_bytes(specified: Graph, evidence: Evidence, recipe: Recipe) -> int:
+    """Bytes of all constants of the integer program."""
+    return constant_bytes(quantized(specified, specified, evidence, recipe).integer)
 
 
 def legal(place: Target, stages: Stages, options: Options) -> Graph:

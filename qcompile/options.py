@@ -10,6 +10,7 @@ from typing import Any
 from qcompile.errors import UsageError
 from qcompile.ir.widths import Widths, parse_widths
 
+BITS = ("uniform", "auto")
 METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
 
 
@@ -19,7 +20,8 @@ class Options:
 
     What changes the artifact is in `identity`; threads, places and noise are not. `scheme` is the
     widths of all contractions, the target's own when None; `widths` those of single ones, by
-    patterns on their names.
+    patterns on their names. With `bits` "auto" they are chosen under `budget`, limits in bytes and
+    bit operations; `plan` names the file of an earlier choice.
     """
 
     target: str
@@ -30,6 +32,9 @@ class Options:
     method: str = "auto"
     scheme: str | None = None
     widths: Mapping[str, str] = field(default_factory=dict[str, str])
+    bits: str = "uniform"
+    budget: Mapping[str, float] = field(default_factory=dict[str, float])
+    plan: Path | None = None
     exclude: tuple[str, ...] = ()
     strict: bool = False
     allow_emulated: bool = False
@@ -44,6 +49,12 @@ class Options:
             raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: give 1 or more")
+        if self.bits not in BITS:
+            raise UsageError(f"--bits {self.bits}: give {' or '.join(BITS)}")
+        if self.budget and self.bits != "auto":
+            raise UsageError("--budget is for --bits auto: give both")
+        if self.plan is not None and self.bits == "auto":
+            raise UsageError("--plan holds earlier choices, --bits auto makes new ones: give one")
         for text in (*self.widths.values(), *([] if self.scheme is None else [self.scheme])):
             parse_widths(text)
 

@@ -16,8 +16,11 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const
 from qcompile.passes.choose_widths import Choice
+from qcompile.plan_choices import Plan
 from qcompile.quality import Layer
 from qcompile.targets.base import Emitted
+
+OPTIMAL = 1e-9  # relative gap of an exact solution, floats being what they are
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ def summarize(
     target: str,
     choices: Mapping[Node, Choice],
     scheme: str,
+    plan: Plan | None,
     evidence: Evidence,
     found: Coverage,
     measured: Measured,
@@ -70,7 +74,7 @@ def summarize(
             "sqnr_db": dict(measured.outputs),
             "worst_layers": [d.as_dict() for d in measured.worst],
         },
-        "bits": bits(found, choices),
+        "bits": bits(found, choices) | solved(plan),
         "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},
         "integer_only": found.integer_only and exact,
         "verified": verified,
@@ -96,9 +100,15 @@ def bits(found: Coverage, choices: Mapping[Node, Choice]) -> dict[str, Any]:
             for node, choice in choices.items()
             if choice.why
         ],
-        "objective": None,
-        "optimal": None,
     }
+
+
+def solved(plan: Plan | None) -> dict[str, Any]:
+    """The damage of the chosen widths, and whether no choice within the limits does less."""
+    found = None if plan is None else plan.solved
+    if found is None:
+        return {"objective": None, "optimal": None}
+    return {"objective": found.objective, "optimal": found.gap <= OPTIMAL}
 
 
 def peak_rss_bytes() -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qcompile.budget import parse_budget
 from qcompile.cli.arguments import (
     default_threads,
     input_shapes,
@@ -96,11 +97,12 @@ def app(ctx: click.Context) -> None:
 @click.option("--scheme", "schemes", multiple=True, metavar="W4A8|PATTERN=W4A8",
               help="Bits of weights and activations [default: the target's own]; repeatable, with "
               "a pattern for single layers.")  # fmt: skip
-@click.option("--bits", metavar="uniform|auto", default="uniform", help="Bits per layer.")
-@click.option("--budget", metavar="size=8MB,...", help="Limits for --bits auto.")
+@click.option("--bits", metavar="uniform|auto", default="uniform", help="auto: chosen layer by "
+              "layer, the least damage under --budget.")  # fmt: skip
+@click.option("--budget", metavar="size=8MB,bops=70G", help="Limits for --bits auto.")
 @click.option("--max-drop", metavar="1%", help="Greatest loss of the output metric.")
 @click.option("--recipe", metavar="NAME|FILE|show", help="The pass pipeline; show prints it.")
-@click.option("--plan", type=FOLDER, help="Choices of an earlier run.")
+@click.option("--plan", type=FOLDER, help="plan.json of an earlier artifact: the same choices.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float: glob "
               "on names, or op:Conv; repeatable.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="A float island is an error.")
@@ -124,17 +126,20 @@ def compile_command(**given: Any) -> None:
     """
     from qcompile.cli.compiling import compile_and_tell, show_recipe
 
-    later = ("bits", "budget", "max_drop", "recipe", "plan", "resume")
+    later = ("max_drop", "recipe", "resume")
     refuse_later_work(**{name: given[name] for name in later})
     see_current_folder()
     if given["recipe"] == "show":
         show_recipe(given["target"], as_json=given["as_json"])
         return
-    read = ("shapes", "schemes", "threads")
+    read = ("shapes", "schemes", "threads", "budget")
     kept = {k: v for k, v in given.items() if k not in (*later, *read)}
     threads = given["threads"] or default_threads()
     shapes, (scheme, widths) = input_shapes(given["shapes"]), split_schemes(given["schemes"])
-    compile_and_tell(**kept, shapes=shapes, scheme=scheme, widths=widths, threads=threads)
+    budget = {} if given["budget"] is None else parse_budget(given["budget"])
+    compile_and_tell(
+        **kept, shapes=shapes, scheme=scheme, widths=widths, budget=budget, threads=threads
+    )
 
 
 @app.command("inspect")

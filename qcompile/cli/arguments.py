@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from qcompile.errors import UsageError
 
@@ -63,24 +62,15 @@ def not_yet(option: str, instead: str) -> UsageError:
 
 def refuse_later_work(
     *,
-    bits: str,
-    budget: str | None,
     max_drop: str | None,
     recipe: str | None,
-    plan: Path | None,
     resume: bool,
 ) -> None:
     """`UsageError` for the first option that names later work."""
-    if bits != "uniform":
-        raise not_yet(f"--bits {bits}", "give single layers their widths with --scheme NAME=W8A8")
-    if budget is not None:
-        raise not_yet("--budget", "leave it out; the summary shows size and coverage")
     if max_drop is not None:
-        raise not_yet("--max-drop", "see worst_layers in the summary and use --exclude")
+        raise not_yet("--max-drop", "see worst_layers in the summary, or give --budget")
     if recipe not in (None, "default", "show"):
         raise not_yet(f"--recipe {recipe}", "--recipe show prints the one in use")
-    if plan is not None:
-        raise not_yet("--plan", "the same model, samples and options give the same bytes anyway")
     if resume:
         raise not_yet("--resume", "run the command again without it")
 

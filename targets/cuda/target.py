@@ -13,7 +13,7 @@ from typing import Any
 from qcompile.cache import default_cache
 from qcompile.errors import ArtifactError
 from qcompile.ir.graph import Graph
-from qcompile.ir.widths import W4A4
+from qcompile.ir.widths import W4A4, W4A8, W8A8
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
@@ -134,7 +134,8 @@ def where(library: CudaLibrary) -> str:
 
 def int8(chip: Chip) -> CudaTarget:
     """8-bit weights and activations."""
-    return CudaTarget(f"{chip.name}-int8", f"{_title(chip)}: 8-bit tensor cores", chip)
+    recipe = Recipe(options=(W4A8, W8A8))
+    return CudaTarget(f"{chip.name}-int8", f"{_title(chip)}: 8-bit tensor cores", chip, recipe)
 
 
 def int4(chip: Chip) -> CudaTarget:
@@ -143,7 +144,7 @@ def int4(chip: Chip) -> CudaTarget:
         name=f"{chip.name}-int4",
         summary=f"{_title(chip)}: 4-bit tensor cores",
         chip=chip,
-        recipe=Recipe(widths=WidthRule(W4A4)),
+        recipe=Recipe(widths=WidthRule(W4A4), options=(W4A4, W4A8, W8A8)),
         emulates=int4_emulation(chip),
     )
 

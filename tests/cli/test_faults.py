@@ -140,11 +140,8 @@ def test_a_target_of_later_work_says_so(qcompile, model):
 @pytest.mark.parametrize(
     "later",
     [
-        ("--bits", "auto"),
-        ("--budget", "size=1MB"),
         ("--max-drop", "1%"),
         ("--recipe", "mine.yaml"),
-        ("--plan", "plan.json"),
         ("--scheme", "W4A16"),
         ("--scheme", "W4A4-g128"),
         ("--resume",),

@@ -1,0 +1,140 @@
+"""Widths for every contraction: chosen under a budget, or taken from a plan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from qcompile.cache import Cache, default_cache
+from qcompile.coverage import macs
+from qcompile.errors import UsageError
+from qcompile.evidence import Evidence, gather
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.widths import Widths
+from qcompile.numerics.packing import packed_size
+from qcompile.options import Options
+from qcompile.passes.assign_bits import Layer, Limit, Option, Problem, solve
+from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_widths
+from qcompile.passes.recipe import Recipe
+from qcompile.plan_choices import Plan, model_digest, plan_of, require_fits
+from qcompile.plan_file import read_plan
+from qcompile.progress import Progress
+from qcompile.sensitivity.estimate import DEFAULT, estimator, sensitivities
+from qcompile.sensitivity.sites import Site
+from qcompile.sensitivity.study import Study, study
+from qcompile.sensitivity.table import Sensitivities
+from qcompile.stages import specify
+
+BUILT = ("size", "bops")  # limits that have costs
+ConstantBytes = Callable[[Graph, Evidence, Recipe], int]
+
+
+def wanted_plan(
+    graph: Graph,
+    real: Graph,
+    recipe: Recipe,
+    options: Options,
+    say: Progress,
+    constants: ConstantBytes,
+) -> Plan | None:
+    """The plan that the options ask for, if any.
+
+    `graph` is the model as read, `real` the same simplified. `constants` counts the bytes of an
+    integer program from its specified graph.
+    """
+    if options.plan is not None:
+        plan = read_plan(options.plan)
+        require_fits(
+            plan, model_digest(real), (node.name for node in choose_widths(real, recipe.widths))
+        )
+        return plan
+    return _chosen(graph, real, recipe, options, say, constants) if options.bits == "auto" else None
+
+
+def with_plan(recipe: Recipe, plan: Plan | None) -> Recipe:
+    """The recipe under which every contraction gets what the plan says."""
+    if plan is None:
+        return recipe
+    widths = replace(recipe.widths, overrides={**recipe.widths.overrides, **plan.overrides})
+    return replace(recipe, widths=widths, exclude=(*recipe.exclude, *plan.excluded))
+
+
+def _chosen(
+    graph: Graph,
+    real: Graph,
+    recipe: Recipe,
+    options: Options,
+    say: Progress,
+    constants: ConstantBytes,
+) -> Plan:
+    """The least damage within the budget, measured with everything else in reals.
+
+    `UsageError` when the budget cannot be met, with the nearest that can.
+    """
+    _require_built(options.budget)
+    if options.calib is None:
+        raise UsageError("--bits auto measures damage on samples: give some with --calib")
+    eight = replace(recipe, widths=WidthRule())
+    specified = specify(real, eight)
+    evidence = gather(graph, specified, eight, options, say)
+    given = study(specified, evidence.statistics, eight, evidence.used, threads=options.threads)
+    rule = {
+        node.name: (node, choice) for node, choice in choose_widths(real, recipe.widths).items()
+    }
+    allowed = {s.name: options_of(rule[s.name][1], recipe) for s in given.sites}
+    found = _damages(given, allowed, say)
+    layers = tuple(_layer(site, rule[site.name][0], found) for site in given.sites)
+    eights = sum(_elements(site) for site in given.sites)
+    base = constants(specified, evidence, eight) - eights
+    limits = tuple(Limit(name, value) for name, value in options.budget.items())
+    problem = Problem(layers, limits, base={"size": base})
+    return plan_of(problem, solve(problem), model_digest(real))
+
+
+def options_of(choice: Choice, recipe: Recipe) -> Sequence[Widths]:
+    """The target's options; where a rule keeps a width of activations, those that keep it, too."""
+    if choice.why == ASKED:
+        return (choice.widths,)
+    if not choice.why:
+        return recipe.options
+    kept = tuple(o for o in recipe.options if o.activation == choice.widths.activation)
+    return kept or (choice.widths,)
+
+
+def _damages(given: Study, allowed: Mapping[str, Sequence[Widths]], say: Progress) -> Sensitivities:
+    """Measured, or found in the cache, so that a run that was ended goes on."""
+    folder = default_cache(os.environ)
+    cache = None if folder is None else Cache(folder)
+    return sensitivities(given, allowed, by=estimator(DEFAULT), cache=cache, say=say)
+
+
+def _require_built(budget: Mapping[str, float]) -> None:
+    if not budget:
+        raise UsageError("--bits auto wants a limit: give such as --budget size=8MB")
+    later = [name for name in budget if name not in BUILT]
+    if later:
+        raise UsageError(f"--budget {later[0]} is not built yet: give {' or '.join(BUILT)}")
+
+
+def _layer(site: Site, node: Node, found: Sensitivities) -> Layer:
+    """One contraction's options with their damages and costs."""
+    elements, work = _elements(site), macs(node)
+    options = (
+        Option(
+            str(widths),
+            widths.weight,
+            damage,
+            {
+                "size": packed_size(elements, widths.weight),
+                "bops": work * widths.weight * widths.activation,
+            },
+        )
+        for widths, damage in found.options(site.name).items()
+    )
+    return Layer(site.name, tuple(options))
+
+
+def _elements(site: Site) -> int:
+    return site.weight.data.nbytes // max(site.weight.data.dtype.itemsize, 1)
