@@ -61,9 +61,9 @@ class Network:
         return [self.value(end, values) for end in self.graph.results]
 
     def _inputs(self, samples: Sequence[Sequence[Array]]) -> Values:
-        columns = zip(*samples, strict=True)
+        columns: list[tuple[Array, ...]] = list(zip(*samples, strict=True))
         found = {
-            node: tensor(np.concatenate(column))
+            node: tensor(np.concatenate(column) if self.batch > 1 else column[0])
             for node, column in zip(self.graph.inputs, columns, strict=True)
         }
         return {node: in_reading_order(value) for node, value in found.items()}

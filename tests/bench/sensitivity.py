@@ -3,7 +3,8 @@
 `python -m tests.bench.sensitivity` draws random widths for the weights of ResNet-20, quantizes it
 so, and measures the outputs' error on pictures that no estimator saw. Then it prints Kendall's rank
 correlation of each estimator's sum with that truth, for weights of every width and for assignments
-without 2 bits, where errors are small and add up. `--model`, `--calib` and `--test` name another.
+without 2 bits, where errors are small and add up. The first row says how well the truth on one half
+of the pictures foretells that on the other. `--model`, `--calib` and `--test` name another.
 """
 
 from __future__ import annotations
@@ -50,13 +51,15 @@ class Model:
     given: Study
     test: Sequence[Sample]
 
-    def damage(self, assignment: Assignment) -> float:
-        """Of the whole network, quantized as compiling does it, on the test samples."""
+    def damage(self, assignment: Assignment) -> tuple[float, float]:
+        """Of the whole network, quantized as compiling does it, on each half of the test."""
         recipe = Recipe(widths=WidthRule(overrides=dict(assignment)))
         calibrated = Calibrate(self.statistics).run(specify(self.real, recipe))
         few = self.given.samples[:TOGETHER]
         corrected = CorrectBias(few, self.given.threads).run(calibrated)
-        return damage_between(replace(self.given, samples=tuple(self.test)), corrected)
+        halves = (self.test[::2], self.test[1::2])
+        one, two = (replace(self.given, samples=tuple(half)) for half in halves)
+        return damage_between(one, corrected), damage_between(two, corrected)
 
 
 @click.command()
@@ -84,12 +87,15 @@ def main(
     print(f"{model.name}: {len(names)} contractions, {samples} samples, {pictures} to measure on")
     groups = [drawn(names, bits, draws) for bits in BITS]
     start = time.perf_counter()
-    truths = [[subject.damage(a) for a in group] for group in groups]
+    halves = [[subject.damage(a) for a in group] for group in groups]
+    truths = [[(one + two) / 2 for one, two in group] for group in halves]
     seconds = time.perf_counter() - start
     print(f"the truth of {2 * draws} assignments took {seconds:.0f} s; damages from", end=" ")
     print(", ".join(f"{min(t):.1e} to {max(t):.1e}" for t in truths))
     heads = " ".join(f"{f'tau {min(bits)}..8 bits':>14} {'sum/truth':>10}" for bits in BITS)
     print(f"{'estimator':18} {heads} {'seconds':>8} {'cpu':>7}")
+    ceilings = (tau([a for a, _ in group], [b for _, b in group]) for group in halves)
+    print("half the pictures ", " ".join(f"{ceiling:14.3f} {'':10}" for ceiling in ceilings))
     for name in chosen:
         show(name, subject.given, groups, truths)
 
