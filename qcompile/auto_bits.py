@@ -15,7 +15,12 @@ from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
 from qcompile.numerics.packing import packed_size
 from qcompile.options import Options
-from qcompile.passes.assign_bits import Layer, Limit, Option, Problem, solve
+from qcompile.passes.assign_bits import (
+    problem_of_widths,
+    shared_inputs,
+    shared_weights,
+    solve,
+)
 from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.plan_choices import Plan, model_digest, plan_of, require_fits
@@ -85,11 +90,18 @@ def _chosen(
     }
     allowed = {s.name: options_of(rule[s.name][1], recipe) for s in given.sites}
     found = _damages(given, allowed, say)
-    layers = tuple(_layer(site, rule[site.name][0], found) for site in given.sites)
-    eights = sum(_elements(site) for site in given.sites)
-    base = constants(specified, evidence, eight) - eights
-    limits = tuple(Limit(name, value) for name, value in options.budget.items())
-    problem = Problem(layers, limits, base={"size": base})
+    sites = {site.name: site for site in given.sites}
+    costs = {
+        (name, widths): _costs(sites[name], rule[name][0], widths) for name, widths in found.damages
+    }
+    base = constants(specified, evidence, eight) - sum(map(_elements, given.sites))
+    problem = problem_of_widths(
+        found.damages,
+        costs,
+        options.budget,
+        ties=(*shared_weights(real), *shared_inputs(real)),
+        base={"size": base},
+    )
     return plan_of(problem, solve(problem), model_digest(real))
 
 
@@ -118,22 +130,12 @@ def _require_built(budget: Mapping[str, float]) -> None:
         raise UsageError(f"--budget {later[0]} is not built yet: give {' or '.join(BUILT)}")
 
 
-def _layer(site: Site, node: Node, found: Sensitivities) -> Layer:
-    """One contraction's options with their damages and costs."""
-    elements, work = _elements(site), macs(node)
-    options = (
-        Option(
-            str(widths),
-            widths.weight,
-            damage,
-            {
-                "size": packed_size(elements, widths.weight),
-                "bops": work * widths.weight * widths.activation,
-            },
-        )
-        for widths, damage in found.options(site.name).items()
-    )
-    return Layer(site.name, tuple(options))
+def _costs(site: Site, node: Node, widths: Widths) -> dict[str, float]:
+    """Bytes of the packed weight; multiply-accumulates times the bits of both operands."""
+    return {
+        "size": packed_size(_elements(site), widths.weight),
+        "bops": macs(node) * widths.weight * widths.activation,
+    }
 
 
 def _elements(site: Site) -> int:
