@@ -13,6 +13,8 @@ from pathlib import Path
 from qcompile.errors import ToolchainError
 
 PACKAGE = "nvidia-cuda-nvdisasm"
+_LABEL = re.compile(r"^(\.L_\w+):", re.MULTILINE)
+_BRANCH = re.compile(r"BRA `\((\.L_\w+)\)")
 _INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)((?:\.\w+)*)")
 
 
@@ -49,3 +51,15 @@ def sass_forms(text: str, name: str) -> Mapping[str, int]:
     """The same of one instruction, by its full form (IMMA.8832.S4.S4)."""
     found = _INSTRUCTION.findall(text)
     return Counter(name + modifiers for base, modifiers in found if base == name)
+
+
+def behind_products(text: str) -> str:
+    """What follows the loop with the last IMMA, to the end: a contraction's finishing."""
+    last = text.rindex("IMMA")
+    begins = {label[1]: label.start() for label in _LABEL.finditer(text)}
+    backward = (
+        branch.end()
+        for branch in _BRANCH.finditer(text, last)
+        if begins.get(branch[1], len(text)) < last
+    )
+    return text[next(backward, last) :]

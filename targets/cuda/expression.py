@@ -239,6 +239,18 @@ def _raised(x: e.Rescale) -> int:
     return raised if abs(raised) <= e.INT32[1] else 0
 
 
+def ends_in_shift(x: e.Expr) -> bool:
+    """Whether x is a word shifted, which one instruction does together with an addition."""
+    if not isinstance(x, e.Rescale) or is_high_word(x) or not 0 < x.shift < 32:
+        return False
+    return x.word or _fits_word(x, ((1 << x.shift) >> 1) + (x.plus << x.shift))
+
+
+def is_high_word(x: e.Rescale) -> bool:
+    """Whether one instruction does it."""
+    return scaled_range(x) is not None and _raised(x) != 0
+
+
 def _fits_word(x: e.Rescale, addend: int) -> bool:
     return x.shift < 32 and largest(x) + abs(addend) <= e.INT32[1]
 

@@ -9,7 +9,7 @@ own and a second step adds them up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from qcompile.targets.cuda.contraction import (
     windowed,
 )
 from qcompile.targets.cuda.cost import Choice, choose
+from qcompile.targets.cuda.finishing import instructions
 from qcompile.targets.cuda.packing import RUN, pack_weights
 from qcompile.targets.cuda.tiles import STEP_BYTES
 from qcompile.targets.cuda.work import Work
@@ -157,7 +158,10 @@ def _append(
     copy = None if other is None else ctx.values.get(other.head) or ctx.allocate(other.head)
     draft = _draft(ctx, product, lanes=RUN)
     chain = _chain(ctx, group, draft)
-    work = _work(ctx, group, product, (target, copy), draft, chain.expr(group.head))
+    results = [(chain.expr(group.head), target.elem)]
+    if other is not None and copy is not None:
+        results.append((chain.expr(other.head), copy.elem))
+    work = _work(ctx, group, product, (target, copy), draft, results)
     choice = choose(ctx.chip, work, ctx.measured)
     if choice.splits == 1:
         dot, plan = _dot(group, draft, product, choice, work)
@@ -249,7 +253,7 @@ def _dot(
 
 def _work(
     ctx: DeviceLowering, group: Group, product: Product, targets: Sequence[Value | None],
-    draft: Draft, result: e.Expr,
+    draft: Draft, results: Sequence[tuple[e.Expr, str]],
 ) -> Work:  # fmt: skip
     """What the cost model is told."""
     assert group.root is not None
@@ -271,12 +275,5 @@ def _work(
         ),
         extra_bytes=sum(nbytes(value.layout.size, value.elem) for value in beside),
         word_bytes=gcd(nbytes(width, elem), STEP_BYTES) if product.groups == 1 else CHUNK,
-        finish_instructions=instructions(result),
+        finish_instructions=instructions(*results),
     )
-
-
-def instructions(result: e.Expr) -> int:
-    """An estimate of a lane's instructions: one for each operation, ten for a wide rescale."""
-    own = 10 if isinstance(result, e.Rescale) and not result.word else 1
-    parts = (getattr(result, f.name) for f in fields(result))
-    return own + sum(instructions(part) for part in parts if isinstance(part, e.Expr))

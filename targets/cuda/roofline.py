@@ -82,7 +82,7 @@ def predict(on: Machine, work: Work, *, tile: Tile, splits: int) -> Prediction:
     if splits == 1:
         return _contract(on, work, tile, splits)
     partial = work.places * work.outputs * 4 * splits
-    parts = replace(work, output_bytes=partial, extra_bytes=0, finish_instructions=1)
+    parts = replace(work, output_bytes=partial, extra_bytes=0, finish_instructions=1.5)
     elements = work.places * work.outputs
     sums = predict_map(
         on,

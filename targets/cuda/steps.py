@@ -10,10 +10,10 @@ from qcompile.targets.cuda.border import Border, border_of
 from qcompile.targets.cuda.contraction import Contraction, Summed
 from qcompile.targets.cuda.contraction_kernel import contraction_kernel
 from qcompile.targets.cuda.devices import Chip
+from qcompile.targets.cuda.finishing import instructions
 from qcompile.targets.cuda.formats import BITS
 from qcompile.targets.cuda.nest_kernel import KernelSource, nest_kernel
 from qcompile.targets.cuda.printer import Array
-from qcompile.targets.cuda.products import instructions
 from qcompile.targets.cuda.roofline import machine, predict_map
 from qcompile.targets.loops.draft import Arg, External, Step_, Value
 from qcompile.targets.loops.nest import Nest, View, nbytes
@@ -78,7 +78,8 @@ def kernel_name(step: Step_, borders: tuple[Border | None, ...], arrays: tuple[A
 def map_milliseconds(nest: Nest, chip: Chip) -> float:
     """What the cost model says of a kernel that is not a contraction."""
     elements = prod(nest.outer)
-    per = instructions(nest.finish) + prod(nest.inner) * (3 if nest.inner else 0)
+    results = ((nest.finish, nest.out.elem), *((a.result, a.out.elem) for a in nest.also))
+    per = instructions(*results) + prod(nest.inner) * (3 if nest.inner else 0)
     prediction = predict_map(
         machine(chip),
         read_bytes=sum(_touched(view, nest) for view in nest.views),

@@ -29,7 +29,7 @@ class Work:
     extra_bytes: int = 0
     word_bytes: int = 16
     gather_instructions: int = 12
-    finish_instructions: int = 15
+    finish_instructions: float = 5.5
 
     @property
     def name(self) -> str:

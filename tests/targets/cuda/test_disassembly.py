@@ -8,7 +8,13 @@ from qcompile.errors import ToolchainError
 from qcompile.targets.cuda import disassembly
 from qcompile.targets.cuda.build import compile_kernels
 from qcompile.targets.cuda.devices import A10, H100, T4
-from qcompile.targets.cuda.disassembly import disassembler, sass, sass_counts, sass_forms
+from qcompile.targets.cuda.disassembly import (
+    behind_products,
+    disassembler,
+    sass,
+    sass_counts,
+    sass_forms,
+)
 from qcompile.targets.cuda.elf import read_cubin, read_ptx
 from qcompile.targets.cuda.instructions import CP_ASYNC, INT4, INT4_WIDE, INT8, LDMATRIX
 from tests.targets.cuda.assembler import assemble, library
@@ -29,6 +35,17 @@ TEXT = """
 """
 
 
+LOOP = """
+.L_x_2:
+        /*0000*/                   IMMA.8832.S4.S4 R8, R6.ROW, R2.COL, R8 ;
+        /*0010*/               @P1 BRA `(.L_x_3) ;
+.L_x_3:
+        /*0020*/               @P0 BRA `(.L_x_2) ;
+        /*0030*/                   IADD3 R5, R5, 0x1, RZ ;
+        /*0040*/                   EXIT ;
+"""
+
+
 def built(source, chip):
     return compile_kernels({"one": source}, chip, headers={}, cache=None, threads=1)["one"]
 
@@ -39,6 +56,10 @@ def code(source, chip):
 
 def test_instructions_count_with_or_without_a_predicate():
     assert sass_counts(TEXT) == {"MOV": 1, "LDL": 1, "UIADD3": 1, "IMMA": 2}
+
+
+def test_finishing_is_behind_the_branch_back_to_the_products():
+    assert sass_counts(behind_products(LOOP)) == {"IADD3": 1, "EXIT": 1}
 
 
 def test_what_is_not_there_counts_0():
