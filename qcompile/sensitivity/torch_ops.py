@@ -18,7 +18,7 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Sub
-from qcompile.ir.ops.linear import Conv, MatMul
+from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import FakeQuant
 from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, Softmax
@@ -70,6 +70,8 @@ def native(node: Node, batched: Sequence[bool]) -> Operation | None:
     match node:
         case Conv() if 3 <= node.x.type.rank <= 5 and not any(batched[1:]):
             return _conv(node)
+        case ConvTranspose() if 3 <= node.x.type.rank <= 5 and not any(batched[1:]):
+            return _conv_transpose(node)
         case MatMul() if _aligned(node, batched):
             return _matmul
         case MaxPool() | AveragePool():
@@ -143,6 +145,20 @@ def _conv(node: Conv) -> Operation:
     def run(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
         wide = F.pad(x, border) if border else x
         return convolve(wide, w, bias, node.stride, inner, node.dilation, node.groups)
+
+    return run
+
+
+def _conv_transpose(node: ConvTranspose) -> Operation | None:
+    rank = node.x.type.rank - 2
+    convolve: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[rank - 1]
+    before, after, more = node.pads[:rank], node.pads[rank:], node.output_padding
+    limits = zip(more, node.stride, node.dilation, strict=True)
+    if before != after or any(m >= max(s, d) for m, s, d in limits):
+        return None
+
+    def run(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+        return convolve(x, w, bias, node.stride, before, more, node.groups, node.dilation)
 
     return run
 

@@ -11,6 +11,11 @@ BODIES = {
     "conv with uneven border": "w: f32[4, 1, 3, 3] = const(...)\n"
     " b: f32[4] = const(...)\n y = conv(x, w, b, pads=(0, 0, 1, 2), dilation=(1, 2), groups=4)",
     "conv_transpose": "w: f32[4, 3, 2, 2] = const(...)\n y = conv_transpose(x, w, stride=(2, 2))",
+    "conv_transpose with all it has": "w: f32[4, 2, 3, 3] = const(...)\n b: f32[4] = const(...)\n"
+    " y = conv_transpose(x, w, b, stride=(2, 2), pads=(1, 0, 1, 0), dilation=(1, 2), "
+    "output_padding=(1, 0), groups=2)",
+    "conv_transpose with uneven border": "w: f32[4, 3, 2, 2] = const(...)\n"
+    " y = conv_transpose(x, w, stride=(2, 2), pads=(0, 1, 1, 0))",
     "matrix product": "w: f32[8, 3] = const(...)\n b: f32[3] = const(...)\n y = mat_mul(x, w, b)",
     "matrix product from the left": "w: f32[3, 6] = const(...)\n y = mat_mul(w, x)",
     "product of values": "t = transpose(x, perm=(0, 1, 3, 2))\n y = mat_mul(x, t)",
