@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from glob import escape
+from typing import TYPE_CHECKING
 
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.text import dump
 from qcompile.ir.widths import Widths, parse_widths
-from qcompile.passes.assign_bits import Assignment, Option, Problem
+from qcompile.passes.assignment.problem import Option, Problem
+
+if TYPE_CHECKING:  # the solver's library takes long to load, and plans are read without it
+    from qcompile.passes.assignment.solution import Assignment
 
 FLOAT = "float"
 

@@ -37,7 +37,8 @@ def problem_of_widths(
     Options come with fewer bits first, so of equally good assignments the one with fewer bits in
     front is taken. `budget` limits what `costs` name; `base` is what they are before any choice.
     `peaks` says of which resources a limit is the largest sum, where it is not its own. Ties keep
-    those of their nodes that have damages. `UsageError` for a contraction without costs, and for a
+    those of their nodes that have damages; one whose nodes have nothing in common to agree on is
+    left out, as of a value that is asked for in two widths. `UsageError` for a contraction without costs, and for a
     limit on what has none.
     """
     lacking = [f"{name} in {widths}" for name, widths in damages if (name, widths) not in costs]
@@ -51,7 +52,8 @@ def problem_of_widths(
     places = {name: place for place, name in enumerate(names)}
     known = peaks or {}
     limits = tuple(Limit(name, most, known.get(name, ())) for name, most in budget.items())
-    return Problem(layers, limits, _placed(ties, places), base=base or {})
+    placed = tuple(tie for tie in _placed(ties, places) if _can_agree(layers, tie))
+    return Problem(layers, limits, placed, base=base or {})
 
 
 def _option(widths: Widths, damages: Choices, costs: Costs, name: str) -> Option:
@@ -65,3 +67,9 @@ def _placed(ties: Sequence[NamedTie], places: Mapping[str, int]) -> tuple[Tie, .
     """Ties by position; none of fewer than two layers."""
     found = ((tuple(places[n] for n in tie.nodes if n in places), tie.on) for tie in ties)
     return tuple(Tie(layers, on) for layers, on in found if len(layers) > 1)
+
+
+def _can_agree(layers: Sequence[Layer], tie: Tie) -> bool:
+    """True when every tied layer has an option with the same trait."""
+    first, *others = ({o.trait(tie.on) for o in layers[place].options} for place in tie.layers)
+    return bool(first.intersection(*others))

@@ -41,6 +41,12 @@ def test_a_tie_keeps_those_of_its_nodes_that_have_a_choice():
     assert chosen({"size": 120}, NamedTie(("a", "elsewhere"), "weight")) == ("W8A8", "W4A8")
 
 
+def test_a_tie_of_layers_that_cannot_agree_is_left_out():
+    apart = {("a", W8A8): 0.0, ("b", W4A4): 1.0}
+    tie = NamedTie(("a", "b"), "activation")
+    assert solve(problem_of_widths(apart, COSTS, {}, ties=(tie,))).bits == (8, 4)
+
+
 def test_equal_damage_takes_fewer_bits():
     same = dict.fromkeys(DAMAGES, 1.0)
     assert solve(problem_of_widths(same, COSTS, {})).bits == (4, 4)
