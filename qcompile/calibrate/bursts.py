@@ -23,8 +23,8 @@ from qcompile.ir.ops.quant import Observe
 from qcompile.ir.ops.reduce import ReduceMean
 from qcompile.ir.types import Array
 
-GROWTH = 1.5  # of what a contraction gives, in a burst
-ONE_IN = 32  # values
+GROWTH = 1.25  # of what a contraction gives, in a burst
+ONE_IN = 16  # values
 
 
 @dataclass(frozen=True)
