@@ -38,8 +38,8 @@ def problem_of_widths(
     front is taken. `budget` limits what `costs` name; `base` is what they are before any choice.
     `peaks` says of which resources a limit is the largest sum, where it is not its own. Ties keep
     those of their nodes that have damages; one whose nodes have nothing in common to agree on is
-    left out, as of a value that is asked for in two widths. `UsageError` for a contraction without costs, and for a
-    limit on what has none.
+    left out, as of a value that is asked for in two widths. `UsageError` for a contraction without
+    costs, and for a limit on what has none.
     """
     lacking = [f"{name} in {widths}" for name, widths in damages if (name, widths) not in costs]
     if lacking:
