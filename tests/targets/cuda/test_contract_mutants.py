@@ -88,7 +88,9 @@ MUTANTS = [
     Mutant("products beside each other", FINISH, "run[j * 2] =", "run[(j ^ 1) * 2] =", FOUR),
     Mutant("places of one fragment", FINISH, "i * 8 + lane / 4", "lane / 4", BACKGROUND),
     Mutant("channels beyond are stored", FINISH, "n < Problem::N_STORED", "true", OLD),
-    Mutant("places beyond are stored", FINISH, "|| m < Problem::M", "|| true", FOUR),
+    Mutant(
+        "the last place is not stored", FINISH, "|| m < Problem::M", "|| m + 1 < Problem::M", FOUR
+    ),
 ]
 
 
