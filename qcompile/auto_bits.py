@@ -1,21 +1,23 @@
-"""Widths for every contraction: chosen under a budget, or taken from a plan."""
+"""--bits auto: the widths of every contraction, least damage under a budget, as a plan."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from qcompile.budget import show_limit
 from qcompile.cache import Cache, default_cache
 from qcompile.coverage import macs
 from qcompile.errors import UsageError
-from qcompile.evidence import Evidence, gather
+from qcompile.evidence import gather
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
 from qcompile.numerics.packing import packed_size
 from qcompile.options import Options
 from qcompile.passes.assign_bits import (
+    OutOfReach,
     problem_of_widths,
     shared_inputs,
     shared_weights,
@@ -23,8 +25,8 @@ from qcompile.passes.assign_bits import (
 )
 from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_widths
 from qcompile.passes.recipe import Recipe
-from qcompile.plan_choices import Plan, model_digest, plan_of, require_fits
-from qcompile.plan_file import read_plan
+from qcompile.plan_choices import Plan, model_digest, plan_of
+from qcompile.planned import ConstantBytes
 from qcompile.progress import Progress
 from qcompile.sensitivity.estimate import DEFAULT, estimator, sensitivities
 from qcompile.sensitivity.sites import Site
@@ -33,40 +35,9 @@ from qcompile.sensitivity.table import Sensitivities
 from qcompile.stages import specify
 
 BUILT = ("size", "bops")  # limits that have costs
-ConstantBytes = Callable[[Graph, Evidence, Recipe], int]
 
 
-def wanted_plan(
-    graph: Graph,
-    real: Graph,
-    recipe: Recipe,
-    options: Options,
-    say: Progress,
-    constants: ConstantBytes,
-) -> Plan | None:
-    """The plan that the options ask for, if any.
-
-    `graph` is the model as read, `real` the same simplified. `constants` counts the bytes of an
-    integer program from its specified graph.
-    """
-    if options.plan is not None:
-        plan = read_plan(options.plan)
-        require_fits(
-            plan, model_digest(real), (node.name for node in choose_widths(real, recipe.widths))
-        )
-        return plan
-    return _chosen(graph, real, recipe, options, say, constants) if options.bits == "auto" else None
-
-
-def with_plan(recipe: Recipe, plan: Plan | None) -> Recipe:
-    """The recipe under which every contraction gets what the plan says."""
-    if plan is None:
-        return recipe
-    widths = replace(recipe.widths, overrides={**recipe.widths.overrides, **plan.overrides})
-    return replace(recipe, widths=widths, exclude=(*recipe.exclude, *plan.excluded))
-
-
-def _chosen(
+def chosen_plan(
     graph: Graph,
     real: Graph,
     recipe: Recipe,
@@ -102,7 +73,11 @@ def _chosen(
         ties=(*shared_weights(real), *shared_inputs(real)),
         base={"size": base},
     )
-    return plan_of(problem, solve(problem), model_digest(real))
+    try:
+        return plan_of(problem, solve(problem), model_digest(real))
+    except OutOfReach as error:
+        nearest = ", ".join(show_limit(name, value) for name, value in error.nearest.items())
+        raise UsageError(f"--budget cannot be met: the nearest that can is {nearest}") from error
 
 
 def options_of(choice: Choice, recipe: Recipe) -> Sequence[Widths]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
-from qcompile.auto_bits import wanted_plan, with_plan
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
@@ -34,6 +33,7 @@ from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import without_marks
 from qcompile.plan_file import write_plan
+from qcompile.planned import wanted_plan, with_plan
 from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr

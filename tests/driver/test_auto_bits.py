@@ -85,7 +85,7 @@ def test_a_gpu_takes_a_mix_of_4_and_8_bits(tmp_path):
         (["--bits", "auto"], "--budget size=8MB"),
         (["--bits", "auto", "--budget", "size=8"], "no unit"),
         (["--bits", "auto", "--budget", "weight=8MB"], "no limit weight"),
-        (["--bits", "auto", "--budget", "size=1KB"], "can be had from"),
+        (["--bits", "auto", "--budget", "size=1KB"], "the nearest that can is size="),
         (["--bits", "auto", "--budget", "latency=1ms"], "not built yet"),
         (["--budget", "size=1MB"], "--bits auto"),
         (["--bits", "many"], "uniform or auto"),
