@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from qcompile.budget import show_limit
 from qcompile.cache import Cache, default_cache
+from qcompile.calibrate.samples import open_samples
 from qcompile.coverage import macs
 from qcompile.errors import UsageError
 from qcompile.evidence import gather
@@ -34,6 +36,7 @@ from qcompile.sensitivity.study import Study, study
 from qcompile.sensitivity.table import Sensitivities
 from qcompile.stages import specify
 
+SAMPLES = 64  # damages are measured on at most so many
 BUILT = ("size", "bops")  # limits that have costs
 
 
@@ -55,7 +58,8 @@ def chosen_plan(
     eight = replace(recipe, widths=WidthRule())
     specified = specify(real, eight)
     evidence = gather(graph, specified, eight, options, say)
-    given = study(specified, evidence.statistics, eight, evidence.used, threads=options.threads)
+    drawn = islice(open_samples(options.calib, specified), SAMPLES)
+    given = study(specified, evidence.statistics, eight, drawn, threads=options.threads)
     rule = {
         node.name: (node, choice) for node, choice in choose_widths(real, recipe.widths).items()
     }

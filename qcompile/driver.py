@@ -11,6 +11,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
+from qcompile.calibrate.samples import kept
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
@@ -59,6 +60,7 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
 def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     """The ten steps."""
     start = time.perf_counter()
+    options = replace(options, calib=kept(options.calib))
     place = target(options.target)
     output = output_folder(model, options)
     require_vacant(output, force=options.force)

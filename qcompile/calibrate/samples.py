@@ -68,6 +68,19 @@ def open_samples(source: Any, graph: Graph) -> Samples:
             )
 
 
+def kept(source: Any) -> Any:
+    """The source, or, of one that can be read only once, a list of its samples."""
+    match source:
+        case str() | Path() | Mapping():
+            return cast(Any, source)
+        case Reader():
+            return list(_read(source))
+        case Iterator():
+            return list(cast(Iterator[Any], source))
+        case _:
+            return source
+
+
 def _from_text(text: str, graph: Graph) -> Samples:
     path = Path(text)
     if path.suffix == ".npy" and path.is_file():

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import qcompile
@@ -59,6 +60,16 @@ def test_a_plan_replays_byte_for_byte(chosen, tmp_path):
         output=tmp_path / "again",
     )  # fmt: skip
     assert again.digest == chosen.digest
+
+
+def test_samples_may_come_from_a_generator(tmp_path):
+    with np.load(CALIB) as data:
+        rows = [{"x": row[None]} for row in data["x"][:12]]
+    artifact = qcompile.compile(
+        RESNET20, target="reference", calib=iter(rows), bits="auto", budget=BUDGET,
+        output=tmp_path / "it",
+    )  # fmt: skip
+    assert artifact.summary["calibration"]["samples"] > 0
 
 
 def test_one_plan_serves_every_target(chosen, tmp_path):
