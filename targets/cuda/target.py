@@ -110,12 +110,13 @@ class CudaTarget:
 
 def emulator(folder: Path, chip: Chip, *, threads: int) -> Path:
     """The library that runs the artifact's own kernel sources on this processor, as the chip."""
-    found = sorted((folder / KERNELS).glob("*.cu"))
-    if not found:
+    texts = {path.name: path.read_text() for path in sorted((folder / KERNELS).glob("*.cu*"))}
+    sources = {n.removesuffix(".cu"): text for n, text in texts.items() if n.endswith(".cu")}
+    own = {name: text for name, text in texts.items() if name.endswith(".cuh")}
+    if not sources:
         raise ArtifactError(f"{folder}: no kernel sources in {KERNELS}/, and no GPU here")
-    sources = {path.stem: path.read_text() for path in found}
     cache = default_cache(os.environ) or Path(tempfile.gettempdir(), "qcompile")
-    library = emulator_library(sources, cache=cache, threads=threads)
+    library = emulator_library(sources, cache=cache, threads=threads, includes=own)
     settings = ctypes.CDLL(str(library))
     settings.qcemu_set_capability(*chip.capability)
     settings.qcemu_set_threads(threads)
