@@ -69,7 +69,9 @@ def chosen_plan(
     costs = {
         (name, widths): _costs(sites[name], rule[name][0], widths) for name, widths in found.damages
     }
-    base = constants(specified, evidence, eight) - sum(map(_elements, given.sites))
+    base = constants(specified, evidence, eight) - sum(
+        site.weight.data.size for site in given.sites
+    )
     problem = problem_of_widths(
         found.damages,
         costs,
@@ -112,10 +114,6 @@ def _require_built(budget: Mapping[str, float]) -> None:
 def _costs(site: Site, node: Node, widths: Widths) -> dict[str, float]:
     """Bytes of the packed weight; multiply-accumulates times the bits of both operands."""
     return {
-        "size": packed_size(_elements(site), widths.weight),
+        "size": packed_size(site.weight.data.size, widths.weight),
         "bops": macs(node) * widths.weight * widths.activation,
     }
-
-
-def _elements(site: Site) -> int:
-    return site.weight.data.nbytes // max(site.weight.data.dtype.itemsize, 1)

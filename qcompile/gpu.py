@@ -1,11 +1,10 @@
-"""The NVIDIA driver of this machine, asked without any package."""
+"""The GPU of this machine in words."""
 
 from __future__ import annotations
 
 import ctypes
 
-DRIVER = "libcuda.so.1"
-_MAJOR, _MINOR = 75, 76  # the driver's numbers of a device's compute capability
+from qcompile.targets.cuda.driver import DRIVER, Device, first_device
 
 
 def gpu(driver: str = DRIVER) -> str:
@@ -24,14 +23,8 @@ def gpu(driver: str = DRIVER) -> str:
 
 
 def _device(cuda: ctypes.CDLL) -> str:
-    device, name = ctypes.c_int(), ctypes.create_string_buffer(256)
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    failed = (
-        cuda.cuDeviceGet(ctypes.byref(device), 0)
-        or cuda.cuDeviceGetName(name, len(name), device)
-        or cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
-        or cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-    )
-    if failed:
-        return f"no GPU (error {failed})"
-    return f"{name.value.decode(errors='replace')} (sm_{major.value}{minor.value})"
+    match first_device(cuda):
+        case Device(name=name, capability=(major, minor)):
+            return f"{name} (sm_{major}{minor})"
+        case error:
+            return f"no GPU (error {error})"

@@ -52,7 +52,7 @@ def inspect_model(model: object, shapes: Mapping[str, tuple[int, ...]]) -> dict[
         "outputs": [_port(name, node.type) for name, node in graph.outputs],
         "static": static,
         "operations": sum(c.count for c in classes),
-        "parameters": sum(_elements(n) for n in weights),
+        "parameters": sum(n.data.size for n in weights),
         "parameter_bytes": sum(data.nbytes for data in distinct),
         "macs": sum(c.macs for c in classes),
         "ops": [
@@ -86,7 +86,7 @@ def op_classes(graph: Graph) -> list[OpClass]:
         for weight in _weights(node, fixed):
             if weight not in counted:
                 counted.add(weight)
-                one.parameters += _elements(weight)
+                one.parameters += weight.data.size
     return sorted(found.values(), key=lambda c: (-c.macs, -c.count, c.op, c.form))
 
 
@@ -164,7 +164,3 @@ def _remarks(graph: Graph, classes: list[OpClass]) -> Iterator[str]:
 def _port(name: str, kind: TensorType) -> dict[str, Any]:
     lengths = [d if isinstance(d, int) else str(d) for d in kind.shape]
     return {"name": name, "dtype": str(kind.elem), "shape": lengths}
-
-
-def _elements(node: Const) -> int:
-    return node.data.nbytes // max(node.data.dtype.itemsize, 1)

@@ -34,7 +34,7 @@ def identify(model: object, graph: Graph) -> dict[str, Any]:
         "path": str(model) if path is not None else type(model).__name__,
         "sha256": sha256(path) if path is not None and whole else "",
         "parameters": sum(
-            _elements(n) for n in graph.nodes if isinstance(n, Const) and n.type.is_float
+            n.data.size for n in graph.nodes if isinstance(n, Const) and n.type.is_float
         ),
         "macs": sum(macs(n) for n in graph.nodes),
     }
@@ -131,10 +131,3 @@ def accumulators(graph: Graph) -> dict[str, dict[str, int]]:
             lo, hi = bounds.of(node)
             found[node.name or f"{node.op}_{len(found)}"] = {"lo": lo, "hi": hi}
     return found
-
-
-def _elements(node: Node) -> int:
-    total = 1
-    for d in node.type.shape:
-        total *= d if isinstance(d, int) else 1
-    return total

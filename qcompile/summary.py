@@ -15,6 +15,7 @@ from qcompile.evidence import Evidence
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const
+from qcompile.numerics.packing import packed_size
 from qcompile.passes.choose_widths import Choice
 from qcompile.plan_choices import Plan
 from qcompile.quality import Layer
@@ -122,6 +123,5 @@ def constant_bytes(graph: Graph) -> int:
     found: dict[Any, int] = {}
     for node in graph.nodes:
         if isinstance(node, Const):
-            size = node.data.nbytes // max(node.data.dtype.itemsize, 1)
-            found[id(node.data)] = (size * node.elem.bits + 7) // 8
+            found[id(node.data)] = packed_size(node.data.size, node.elem.bits)
     return sum(found.values())

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
@@ -28,9 +29,14 @@ class Blob:
     load: Callable[[], Array] = field(repr=False)
 
     @property
+    def size(self) -> int:
+        """Elements."""
+        return prod(self.shape)
+
+    @property
     def nbytes(self) -> int:
         """Bytes when loaded."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
     def array(self) -> Array:
         """The array, read-only."""

@@ -19,11 +19,11 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.widths import Widths
 from qcompile.passes.roles import weight
-from qcompile.sensitivity.network import one_thread, versions
+from qcompile.sensitivity.network import versions
 from qcompile.sensitivity.sites import Site
 from qcompile.sensitivity.study import Study
 from qcompile.sensitivity.torch_ops import Tensor
-from qcompile.sensitivity.walk import Walk
+from qcompile.sensitivity.walk import Walk, stops
 
 Values = NDArray[Any]
 
@@ -82,21 +82,11 @@ def _measured(
     wanted: Mapping[str, Sequence[Widths]],
     squares: Callable[[Site, int], Values],
 ) -> Iterator[tuple[str, Widths, float]]:
-    left = {name for name, options in wanted.items() if options}
-    sites = {site.name: site for site in study.sites}
-    with one_thread():
-        walk = Walk(study)
-        for step in walk.network.steps:
-            if not left:
-                return
-            node, name = step.node, step.node.name
-            if name in left:
-                left.remove(name)
-                site, met = sites[name], _powers(node, walk)
-                for widths in wanted[name]:
-                    noise = met.of_weights(node, squares(site, widths.weight))
-                    yield name, widths, noise + met.of_input(site, widths.activation)
-            walk.advance(step)
+    for stop in stops(study, wanted):
+        met = _powers(stop.node, stop.walk)
+        for widths in stop.options:
+            noise = met.of_weights(stop.node, squares(stop.site, widths.weight))
+            yield stop.site.name, widths, noise + met.of_input(stop.site, widths.activation)
 
 
 @dataclass(frozen=True)

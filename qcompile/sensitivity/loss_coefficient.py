@@ -17,11 +17,11 @@ import torch
 from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
 from qcompile.sensitivity.local_error import local_errors
-from qcompile.sensitivity.network import Values, one_thread, versions
+from qcompile.sensitivity.network import Values, versions
 from qcompile.sensitivity.quantized import Quantized
 from qcompile.sensitivity.study import Study
 from qcompile.sensitivity.torch_ops import Tensor
-from qcompile.sensitivity.walk import Walk, power
+from qcompile.sensitivity.walk import Walk, power, stops
 
 SHARE = 1e-3  # of the value's power: as much as four bits do
 
@@ -41,22 +41,13 @@ class LossCoefficient:
         self, study: Study, wanted: Mapping[str, Sequence[Widths]]
     ) -> Iterator[tuple[str, Widths, float]]:
         """One contraction after the other, in graph order."""
-        left = {name for name, options in wanted.items() if options}
-        sites = {site.name: site for site in study.sites}
-        with one_thread():
-            walk = Walk(study)
-            for step in walk.network.steps:
-                if not left:
-                    return
-                node, name = step.node, step.node.name
-                if name in left:
-                    left.remove(name)
-                    change = Quantized(walk.network, node, sites[name], wanted[name], study.threads)
-                    errors = local_errors(node, change, walk)
-                    coefficient = _coefficient(node, walk)
-                    found = zip(wanted[name], errors, strict=True)
-                    yield from ((name, widths, coefficient * error) for widths, error in found)
-                walk.advance(step)
+        for stop in stops(study, wanted):
+            network, options = stop.walk.network, stop.options
+            change = Quantized(network, stop.node, stop.site, options, study.threads)
+            errors = local_errors(stop.node, change, stop.walk)
+            coefficient = _coefficient(stop.node, stop.walk)
+            found = zip(options, errors, strict=True)
+            yield from ((stop.site.name, widths, coefficient * error) for widths, error in found)
 
 
 def _coefficient(node: Node, walk: Walk) -> float:

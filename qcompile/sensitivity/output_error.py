@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qcompile.ir.widths import Widths
-from qcompile.sensitivity.network import one_thread, versions
+from qcompile.sensitivity.network import versions
 from qcompile.sensitivity.quantized import Quantized, mean_shifts
 from qcompile.sensitivity.study import Study
-from qcompile.sensitivity.walk import Walk
+from qcompile.sensitivity.walk import stops
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,10 @@ class OutputError:
         self, study: Study, wanted: Mapping[str, Sequence[Widths]]
     ) -> Iterator[tuple[str, Widths, float]]:
         """One contraction after the other, in graph order."""
-        left = {name for name, options in wanted.items() if options}
-        sites = {site.name: site for site in study.sites}
-        with one_thread():
-            walk = Walk(study)
-            for step in walk.network.steps:
-                if not left:
-                    return
-                node, name = step.node, step.node.name
-                if name in left:
-                    left.remove(name)
-                    change = Quantized(walk.network, node, sites[name], wanted[name], study.threads)
-                    found = walk.damages(node, change.shifted(mean_shifts(change, walk)))
-                    yield from ((name, w, d) for w, d in zip(wanted[name], found, strict=True))
-                walk.advance(step)
+        for stop in stops(study, wanted):
+            network, options = stop.walk.network, stop.options
+            change = Quantized(network, stop.node, stop.site, options, study.threads)
+            shifts = mean_shifts(change, stop.walk)
+            found = stop.walk.damages(stop.node, change.shifted(shifts))
+            pairs = zip(options, found, strict=True)
+            yield from ((stop.site.name, widths, damage) for widths, damage in pairs)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
 from qcompile.calibrate.collect import in_order
 from qcompile.ir.node import Node
-from qcompile.sensitivity.network import Network, Step, Values, behind, schedule
+from qcompile.ir.widths import Widths
+from qcompile.sensitivity.network import Network, Step, Values, behind, one_thread, schedule
+from qcompile.sensitivity.sites import Site
 from qcompile.sensitivity.study import Study
 from qcompile.sensitivity.torch_ops import Tensor
 
@@ -93,6 +96,32 @@ class Walk:
         cone = [step.node for step in self.network.steps if step.node in inside]
         first = schedule(beside[::-1], keep={*needed, *known})
         return first, schedule(cone, keep=graph.results)
+
+
+@dataclass(frozen=True, eq=False)
+class Stop:
+    """A contraction that is asked about, the walk standing right before it."""
+
+    walk: Walk
+    node: Node
+    site: Site
+    options: Sequence[Widths]
+
+
+def stops(study: Study, wanted: Mapping[str, Sequence[Widths]]) -> Iterator[Stop]:
+    """Every contraction with options that are wanted, in graph order, torch held to one thread."""
+    left = {name for name, options in wanted.items() if options}
+    sites = {site.name: site for site in study.sites}
+    with one_thread():
+        walk = Walk(study)
+        for step in walk.network.steps:
+            if not left:
+                return
+            name = step.node.name
+            if name in left:
+                left.remove(name)
+                yield Stop(walk, step.node, sites[name], wanted[name])
+            walk.advance(step)
 
 
 def power(y: Tensor) -> float:

@@ -63,7 +63,7 @@ _T4 = Factors(
         "clock": "70 W do not carry 1590 MHz: cuBLAS half precision was measured at 49.4 of 65 "
         "TFLOP/s (76 %; Armbruster, 'How to write a fast matrix multiplication from scratch with "
         "tensor cores'), and 0.76 / 0.90 = 0.84; how the 76 % divide is unproven. Seen as low as "
-        "900 MHz (github.com/mlcommons/inference_results_v0.5 issue 20)",
+        "900 MHz (github.com/mlcommons/inference_results_v0.5/issues/20)",
         "dram": "220 of 320 GB/s measured by Jia et al., arXiv 1903.07486",
     }),
 )  # fmt: skip

@@ -38,7 +38,7 @@ from qcompile.targets.cuda.work import Work
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.layout import SLACK, dense
 from qcompile.targets.loops.nest import nbytes
 from qcompile.targets.loops.pointwise import Chain
@@ -105,16 +105,15 @@ def _phase(ctx: DeviceLowering, node: Conv | ConvTranspose, axes: tuple[Axis, ..
     bits = operand_bits(node.x, weights, int4=ctx.int4)
     elem = operand_format(node.x.type.elem, bits)
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x), elem)
-    spatial = x.layout.strides[2:]
-    steps = (a.in_step * s for a, s in zip(axes, spatial, strict=True))
+    seen = under(x.layout, axes)
     return Product(
         shape=(n, outputs, *(a.count for a in axes)),
         order=order,
         grid=((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes)),
         x=x,
-        outer=(x.layout.strides[0], 0, *steps),
-        taps=tuple(a.tap_step * s for a, s in zip(axes, spatial, strict=True)),
-        offset=x.layout.offset + sum(a.in_start * s for a, s in zip(axes, spatial, strict=True)),
+        outer=(x.layout.strides[0], 0, *seen.places),
+        taps=seen.taps,
+        offset=seen.offset,
         kernel=weights.shape[2:],
         groups=node.groups,
         rows=weights.reshape(*weights.shape[:2], -1).swapaxes(1, 2),

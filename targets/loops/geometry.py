@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.ir.ops.window import Window
+from qcompile.targets.loops.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,26 @@ class Axis:
             for t in (0, len(self.taps) - 1)
         ]
         return max(-min(ends), 0), max(max(ends) - length + 1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """A stored value under sliding windows: where the first tap of the first place lies, and the
+    steps from place to place and from tap to tap along each spatial axis, in elements."""
+
+    offset: int
+    places: tuple[int, ...]
+    taps: tuple[int, ...]
+
+
+def under(layout: Layout, axes: Sequence[Axis]) -> Under:
+    """A value [n, c, *spatial] under the windows of these axes."""
+    met = tuple(zip(axes, layout.strides[2:], strict=True))
+    return Under(
+        offset=layout.offset + sum(a.in_start * s for a, s in met),
+        places=tuple(a.in_step * s for a, s in met),
+        taps=tuple(a.tap_step * s for a, s in met),
+    )
 
 
 def conv_axes(window: Window, out: tuple[int, ...]) -> tuple[Axis, ...]:

@@ -14,7 +14,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.nest import Step
 from qcompile.targets.loops.weights import bias_of, dense_weights, halo_of, product_weights, zero_of
@@ -76,10 +76,10 @@ def _body(
     node: Conv | ConvTranspose,
 ) -> tuple[e.Dot, tuple[int, ...]]:  # fmt: skip
     """The step Σ over taps and groups of bytes, and the reduced extents."""
-    spatial = x.layout.strides[2:]
+    seen = under(x.layout, axes)
     outputs, depth, *kernel = weights.shape
     flat = weights.reshape(outputs, depth, -1).swapaxes(1, 2)
-    taps = [a.tap_step * s for a, s in zip(axes, spatial, strict=True)]
+    taps = seen.taps
     first: Step = 0
     last = axes[-1]
     if node.groups == 1 and x.layout.width <= 4 and (last.tap_step == 1 or kernel[-1] == 1):
@@ -90,13 +90,17 @@ def _body(
         flat, starts = by_block(flat, node.groups, isa.lanes)
         first = draft.table(starts)
     packed = pack(flat, isa)
-    strides: list[Step] = [x.layout.strides[0], 0]
-    strides += [a.in_step * s for a, s in zip(axes, spatial, strict=True)]
-    offset = x.layout.offset + sum(a.in_start * s for a, s in zip(axes, spatial, strict=True))
+    strides = (x.layout.strides[0], 0, *seen.places)
     group = isa.dot.group
     draft.inner = (*kernel, packed.shape[2])
     number = draft.view(
-        x.where, x.elem, strides, offset=offset, inner=(*taps, group), block=first, lane=0
+        x.where,
+        x.elem,
+        strides,
+        offset=seen.offset,
+        inner=(*taps, group),
+        block=first,
+        lane=0,
     )
     return _dot(isa, draft, number, x.elem == "i8", packed, tuple(kernel)), draft.inner
 

@@ -15,7 +15,7 @@ from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, 
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value, load_of
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.geometry import Axis, conv_axes
+from qcompile.targets.loops.geometry import Axis, conv_axes, under
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.pointwise import stored
 from qcompile.targets.loops.weights import zero_of
@@ -83,12 +83,9 @@ def least(elem: str, kind: str) -> e.Expr:
 
 def window_view(draft: Draft, x: Value, axes: Sequence[Axis]) -> int:
     """x under each tap, channel by channel."""
-    spatial = x.layout.strides[2:]
-    strides = [x.layout.strides[0], x.layout.strides[1]]
-    strides += [a.in_step * s for a, s in zip(axes, spatial, strict=True)]
-    offset = x.layout.offset + sum(a.in_start * s for a, s in zip(axes, spatial, strict=True))
-    taps = tuple(a.tap_step * s for a, s in zip(axes, spatial, strict=True))
-    return draft.view(x.where, x.elem, strides, offset=offset, inner=taps)
+    seen = under(x.layout, axes)
+    strides = (*x.layout.strides[:2], *seen.places)
+    return draft.view(x.where, x.elem, strides, offset=seen.offset, inner=seen.taps)
 
 
 def _average(

@@ -14,7 +14,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value, load_of
 from qcompile.targets.loops.fuse import Group
-from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes
+from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.lower.fold import spatial_order, window_view
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.weights import dense_weights, halo_of, product_weights, zero_of
@@ -124,10 +124,9 @@ def _grouped_input(
     draft: Draft, x: Value, axes: tuple[Axis, ...], node: Conv | ConvTranspose, depth: int
 ) -> int:
     """x under each tap and channel of the output's group."""
-    spatial = x.layout.strides[2:]
-    strides = [x.layout.strides[0], 0, *(a.in_step * s for a, s in zip(axes, spatial, strict=True))]
-    offset = x.layout.offset + sum(a.in_start * s for a, s in zip(axes, spatial, strict=True))
-    taps = (*(a.tap_step * s for a, s in zip(axes, spatial, strict=True)), x.layout.strides[1])
+    seen = under(x.layout, axes)
+    strides, offset = (x.layout.strides[0], 0, *seen.places), seen.offset
+    taps = (*seen.taps, x.layout.strides[1])
     if node.groups == 1:
         return draft.view(x.where, x.elem, strides, offset=offset, inner=taps, block=0, lane=0)
     outputs = draft.shape[1]

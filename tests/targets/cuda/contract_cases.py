@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from math import prod
 from typing import Any
 
@@ -12,18 +11,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from qcompile.targets.cuda.emulator import Emulator, Stats
+from qcompile.targets.cuda.emulator import Emulator, Stats, device_headers
 from qcompile.targets.cuda.packing import RUN, depth_bytes, pack_weights
 from qcompile.targets.cuda.tiles import Tile
 
 Ints = NDArray[Any]
 GARBAGE = 0x5A5A5A5A
 
-HEADERS = {
-    entry.name: entry.read_text()
-    for entry in sorted(files("qcompile.targets.cuda").joinpath("device").iterdir(), key=str)
-    if entry.name.endswith(".cuh")
-}
+HEADERS = device_headers()
 
 SHAPES = (
     (128, 128, 64, 32),
