@@ -39,7 +39,7 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
-from qcompile.targets.loops.layout import SLACK, dense
+from qcompile.targets.loops.layout import SLACK, channels_last, dense
 from qcompile.targets.loops.nest import nbytes
 from qcompile.targets.loops.pointwise import Chain
 from qcompile.targets.loops.weights import (
@@ -100,7 +100,7 @@ def convolve(ctx: DeviceLowering, group: Group) -> None:
 def _phase(ctx: DeviceLowering, node: Conv | ConvTranspose, axes: tuple[Axis, ...]) -> Product:
     n, outputs, *_ = static(node.type.shape)
     rank = len(axes)
-    order = (0, *range(2, rank + 2), 1)
+    order = channels_last(rank + 2)
     weights = met(dense_weights(node), axes)
     bits = operand_bits(node.x, weights, int4=ctx.int4)
     elem = operand_format(node.x.type.elem, bits)

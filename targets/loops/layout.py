@@ -81,10 +81,9 @@ def row_major(shape: tuple[int, ...]) -> Layout:
     return packed(shape, tuple(range(len(shape))))
 
 
-def channels_last(shape: tuple[int, ...]) -> Layout:
-    """[n, c, *spatial] with c innermost."""
-    rank = len(shape)
-    return packed(shape, (0, *range(2, rank), 1))
+def channels_last(rank: int) -> tuple[int, ...]:
+    """The order of [n, c, *spatial] with c innermost."""
+    return (0, *range(2, rank), 1)
 
 
 def dense(shape: tuple[int, ...]) -> Layout:

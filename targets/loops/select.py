@@ -18,7 +18,7 @@ from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import TensorType
 from qcompile.targets.loops.draft import External, Step_, Value
 from qcompile.targets.loops.fuse import POINTWISE, ROWS, Group, groups
-from qcompile.targets.loops.layout import Layout, dense, merge_halos, row_major
+from qcompile.targets.loops.layout import Layout, channels_last, dense, merge_halos, row_major
 from qcompile.targets.loops.lower.fold import pool, pool_fill, pool_halo, reduce
 from qcompile.targets.loops.lower.movement import move
 from qcompile.targets.loops.lower.picture import interleave, is_picture
@@ -174,7 +174,7 @@ def _hints(graph: Graph) -> set[Node]:
 def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
     head, elem = group.head, ctx.formats[group.head]
     shape = static(head.type.shape)
-    last = (0, *range(2, len(shape)), 1)  # channels innermost
+    last = channels_last(len(shape))
     if isinstance(group.root, SPATIAL):
         return ctx.packed(shape, last, elem)
     if isinstance(group.root, MatMul):

@@ -15,6 +15,7 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
+from qcompile.targets.loops.layout import channels_last
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.nest import Step
 from qcompile.targets.loops.weights import bias_of, dense_weights, halo_of, product_weights, zero_of
@@ -55,7 +56,7 @@ def _one(
     assert isinstance(node, Conv | ConvTranspose)
     n, outputs, *_ = static(node.type.shape)
     rank = len(axes)
-    order = (0, *range(2, rank + 2), 1)
+    order = channels_last(rank + 2)
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x))
     grid = ((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes))
     draft = ctx.draft((n, outputs, *(a.count for a in axes)), order, grid=grid)

@@ -16,6 +16,7 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value, load_of
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, under
+from qcompile.targets.loops.layout import channels_last
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.pointwise import stored
 from qcompile.targets.loops.weights import zero_of
@@ -24,11 +25,6 @@ Numbers = NDArray[Any]
 LEAST = {"u4": 0, "i4": -8, "u8": 0, "i8": -128, "i16": -32768, "i32": -(1 << 31), "bool": 0}
 FLOAT_LEAST = -3.4028234663852886e38
 GREATEST = {"u4": 15, "i4": 7, "u8": 255, "i8": 127, "i16": 32767, "i32": (1 << 31) - 1, "bool": 1}
-
-
-def spatial_order(rank: int) -> tuple[int, ...]:
-    """Channels last."""
-    return (0, *range(2, rank), 1)
 
 
 def pool_halo(node: MaxPool | AveragePool) -> tuple[tuple[int, int], ...]:
@@ -50,7 +46,7 @@ def pool(ctx: Lowering, group: Group) -> None:
     node = group.root
     assert isinstance(node, MaxPool | AveragePool)
     shape = static(node.type.shape)
-    order = spatial_order(len(shape))
+    order = channels_last(len(shape))
     x = ctx.read(node.x, order, pool_halo(node), pool_fill(node))
     target = ctx.allocate(group.head)
     alone = isinstance(node, MaxPool) and group.head is node

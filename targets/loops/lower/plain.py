@@ -15,7 +15,8 @@ from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import Draft, Value, load_of
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
-from qcompile.targets.loops.lower.fold import spatial_order, window_view
+from qcompile.targets.loops.layout import channels_last
+from qcompile.targets.loops.lower.fold import window_view
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.weights import dense_weights, halo_of, product_weights, zero_of
 
@@ -27,7 +28,7 @@ def depthwise(ctx: Lowering, group: Group) -> None:
     node = group.root
     assert isinstance(node, Conv)
     shape = static(node.type.shape)
-    order = spatial_order(len(shape))
+    order = channels_last(len(shape))
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x))
     target = ctx.allocate(group.head)
     draft = ctx.draft(shape, order)
@@ -106,7 +107,7 @@ def _plain_phase(
     node = group.root
     assert isinstance(node, Conv | ConvTranspose)
     n, outputs, *_ = static(node.type.shape)
-    order = spatial_order(len(axes) + 2)
+    order = channels_last(len(axes) + 2)
     x = ctx.read(node.x, order, halo_of(node), zero_of(node.x))
     grid = ((0, 1), (0, 1), *((a.out_start, a.out_step) for a in axes))
     draft = ctx.draft((n, outputs, *(a.count for a in axes)), order, grid=grid)

@@ -6,6 +6,7 @@ from qcompile.targets.loops.layout import (
     channels_last,
     dense,
     merge_halos,
+    packed,
     padded_width,
     row_major,
     same_bytes,
@@ -13,13 +14,13 @@ from qcompile.targets.loops.layout import (
 
 
 def test_channels_last_pads_channels_to_16():
-    layout = channels_last((2, 20, 5, 6))
+    layout = packed((2, 20, 5, 6), channels_last(4))
     assert layout.strides == (5 * 6 * 32, 1, 6 * 32, 32)
     assert (layout.width, layout.inner, layout.size) == (32, 1, 2 * 5 * 6 * 32)
 
 
 def test_a_halo_moves_the_origin():
-    layout = channels_last((1, 16, 4, 4)).with_halo(((0, 0), (0, 0), (1, 2), (3, 0)))
+    layout = packed((1, 16, 4, 4), channels_last(4)).with_halo(((0, 0), (0, 0), (1, 2), (3, 0)))
     assert layout.strides == (7 * 7 * 16, 1, 7 * 16, 16)
     assert layout.offset == 1 * 7 * 16 + 3 * 16
     assert layout.size == 7 * 7 * 16
@@ -47,12 +48,12 @@ def test_a_dense_layout_has_no_padding():
     ],
 )
 def test_reshapes_that_move_nothing(before: tuple[int, ...], after: tuple[int, ...], same: bool):
-    layout = channels_last(before) if len(before) == 4 else row_major(before)
+    layout = packed(before, channels_last(4)) if len(before) == 4 else row_major(before)
     assert same_bytes(layout, after) == same
 
 
 def test_channels_last_is_not_row_major():
-    assert not same_bytes(channels_last((1, 16, 4, 4)), (256,))
+    assert not same_bytes(packed((1, 16, 4, 4), channels_last(4)), (256,))
 
 
 def test_halos_merge_to_the_larger():
