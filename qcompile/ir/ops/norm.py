@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.ir.dims import Symbol
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import Array, TensorType
 
@@ -69,26 +70,65 @@ class InstanceNorm(Node):
 
 @op
 class LayerNorm(Node):
-    """gamma · (x − mean) / √(var + eps) + beta, statistics over the axes from `axis` on."""
+    """gamma · (x − mean) / √(var + eps) + beta, statistics over the axes from `axis` on.
+
+    A parameter that is absent is 1 or 0; one that is given spreads over the axes from `axis` on.
+    """
 
     x: Node
-    gamma: Node
+    gamma: Node | None = None
     beta: Node | None = None
     axis: int = -1
     eps: float = 1e-5
 
     def infer(self) -> TensorType:
-        self.require(self.x.type.is_float, "wants reals")
-        self.require(0 <= self.axis < self.x.type.rank, f"axis {self.axis} is not an axis")
-        return self.x.type
+        return _over_rows(self, self.x, self.axis)
 
     def evaluate(self, *operands: Array) -> Array:
         x: Values = operands[0]
         axes = tuple(range(self.axis, x.ndim))
         centred = x - x.mean(axes, keepdims=True)
         root = np.sqrt(np.square(centred).mean(axes, keepdims=True) + x.dtype.type(self.eps))
-        result = centred / root * operands[1]
-        return (result + operands[2] if self.beta is not None else result).astype(x.dtype)
+        result, given = centred / root, iter(operands[1:])
+        result = result if self.gamma is None else result * next(given)
+        result = result if self.beta is None else result + next(given)
+        return result.astype(x.dtype, copy=False)
+
+
+@op
+class RmsNorm(Node):
+    """scale · x / √(mean(x²) + eps), the mean over the axes from `axis` on; no scale is 1.
+
+    Root mean square layer normalization, Zhang and Sennrich 2019, equation 4.
+    """
+
+    x: Node
+    scale: Node | None = None
+    axis: int = -1
+    eps: float = 1e-5
+
+    def infer(self) -> TensorType:
+        return _over_rows(self, self.x, self.axis)
+
+    def evaluate(self, *operands: Array) -> Array:
+        x: Values = operands[0]
+        axes = tuple(range(self.axis, x.ndim))
+        root = np.sqrt(np.square(x).mean(axes, keepdims=True) + x.dtype.type(self.eps))
+        result = x / root
+        return (result if self.scale is None else result * operands[1]).astype(x.dtype, copy=False)
+
+
+def _over_rows(node: Node, x: Node, axis: int) -> TensorType:
+    """The type of a norm over the axes from `axis` on, whose parameters spread over its operand."""
+    node.require(x.type.is_float, "wants reals")
+    node.require(0 <= axis < x.type.rank, f"axis {axis} is not an axis")
+    for parameter in node.operands[1:]:
+        kind = parameter.type
+        node.require(kind.elem == x.type.elem, f"parameter is {kind}, wants {x.type.elem}")
+        ends = zip(reversed(kind.shape), reversed(x.type.shape), strict=False)
+        fits = kind.rank <= x.type.rank and all(d in (1, e) or isinstance(e, Symbol) for d, e in ends)
+        node.require(fits, f"parameter is {kind}, which does not spread over {x.type}")
+    return x.type
 
 
 @op
