@@ -14,7 +14,7 @@ from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Binary, Prelu, Where
 from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
 from qcompile.ir.ops.reduce import (
@@ -37,8 +37,8 @@ POINTWISE = (
     BatchNorm,
 )  # fmt: skip
 ROWS = (
-    SoftmaxInteger, Softmax, LogSoftmax, LayerNorm, InstanceNorm, LocalResponseNorm, Arg,
-    ReduceProd, ReduceL2, ReduceLogSumExp,
+    SoftmaxInteger, Softmax, LogSoftmax, LayerNorm, RmsNorm, InstanceNorm, LocalResponseNorm,
+    Arg, ReduceProd, ReduceL2, ReduceLogSumExp,
 )  # fmt: skip
 ROOTS = (
     Conv, ConvTranspose, MatMul, MaxPool, AveragePool, ReduceSum, ReduceMean, ReduceMax, ReduceMin,

@@ -172,7 +172,7 @@ def reduced(
     x: str,
     axes: tuple[int, ...],
     *,
-    keepdims: bool,
+    keepdims: bool = True,
     out: str | None = None,
 ) -> str:
     """A reduction by ONNX's name, in the form of the operator set at hand."""
@@ -208,16 +208,26 @@ def norm(w: Writer, node: n.BatchNorm | n.InstanceNorm) -> None:
 
 
 def layer_norm(w: Writer, node: n.LayerNorm) -> None:
-    """LayerNormalization."""
-    operands = [w.value(o) for o in node.operands]
-    w.op(
-        "LayerNormalization",
-        operands,
-        out=w.names[node],
-        since=17,
-        axis=node.axis,
-        epsilon=node.eps,
-    )
+    """LayerNormalization; a scale of ones where there is none."""
+    shape, storage = node.x.type.shape, node.type.elem.storage
+    given = node.gamma
+    gamma = w.constant(np.ones(static(shape[node.axis :])), storage) if given is None else None
+    operands = [w.value(node.x), w.value(given) if given is not None else str(gamma)]
+    operands += [] if node.beta is None else [w.value(node.beta)]
+    kind = "LayerNormalization"
+    w.op(kind, operands, out=w.names[node], since=17, axis=node.axis, epsilon=node.eps)
+
+
+def rms_norm(w: Writer, node: n.RmsNorm) -> None:
+    """x / √(mean(x²) + eps) · scale, spelled out: RMSNormalization came with operator set 23."""
+    x, rank = w.value(node.x), node.type.rank
+    mean = reduced(w, "ReduceMean", w.op("Mul", [x, x]), tuple(range(node.axis, rank)))
+    guarded = w.op("Add", [mean, w.constant(node.eps, node.type.elem.storage)])
+    factors = [x, w.op("Sqrt", [guarded])]
+    if node.scale is None:
+        w.op("Div", factors, out=w.names[node])
+    else:
+        w.op("Mul", [w.op("Div", factors), w.value(node.scale)], out=w.names[node])
 
 
 def local_response_norm(w: Writer, node: n.LocalResponseNorm) -> None:
@@ -236,5 +246,6 @@ REDUCING: dict[type[Node], Handler] = {
     n.BatchNorm: norm,
     n.InstanceNorm: norm,
     n.LayerNorm: layer_norm,
+    n.RmsNorm: rms_norm,
     n.LocalResponseNorm: local_response_norm,
 }

@@ -11,7 +11,7 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import PROBABILITY_BITS, SoftmaxInteger
-from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm
+from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.reduce import (
     Arg,
     ArgMax,
@@ -156,10 +156,8 @@ def rows(ctx: Lowering, group: Group) -> None:
             _softmax_integer(view, node)
         case Softmax() | LogSoftmax():
             _softmax(view, log=isinstance(node, LogSoftmax))
-        case LayerNorm():
-            _norm(view, node.eps, node.gamma, node.beta, first=node.axis)
-        case InstanceNorm():
-            _norm(view, node.eps, node.gamma, node.beta, first=1)
+        case LayerNorm() | RmsNorm() | InstanceNorm():
+            _norm(view, node)
         case ReduceProd() | ReduceL2() | ReduceLogSumExp():
             _reduction(view, node)
         case Arg():
@@ -177,7 +175,7 @@ def _axes(node: Node) -> tuple[int, ...]:
             Softmax(axis=axis) | LogSoftmax(axis=axis) | SoftmaxInteger(axis=axis) | Arg(axis=axis)
         ):
             return (axis,)
-        case LayerNorm(axis=axis):
+        case LayerNorm(axis=axis) | RmsNorm(axis=axis):
             return tuple(range(axis, rank))
         case InstanceNorm():
             return tuple(range(2, rank))
@@ -204,25 +202,57 @@ def _softmax(view: Rows, *, log: bool) -> None:
         rest.end(lambda _, v: pair("div", v[0], v[1]), total)
 
 
-def _norm(view: Rows, eps: float, gamma: Node, beta: Node | None, *, first: int) -> None:
-    """gamma · (x − mean) / √(var + eps) + beta; parameters lie along the axes from `first` on."""
+def _norm(view: Rows, node: LayerNorm | RmsNorm | InstanceNorm) -> None:
+    """Parameters lie along the axes from the norm's axis on, or along the channels."""
+    match node:
+        case RmsNorm(eps=eps, scale=scale, axis=axis):
+            _root_mean_square(view, eps, scale, first=axis)
+        case LayerNorm(eps=eps, gamma=gamma, beta=beta, axis=axis):
+            _centred(view, eps, gamma, beta, first=axis)
+        case InstanceNorm(eps=eps, gamma=gamma, beta=beta):
+            _centred(view, eps, gamma, beta, first=1)
+
+
+def _centred(view: Rows, eps: float, gamma: Node | None, beta: Node | None, *, first: int) -> None:
+    """gamma · (x − mean) / √(var + eps) + beta."""
     share = number(float(np.float32(1.0 / view.count)))
     mean = view.fold("f32", "add", number(0), _itself, finish=lambda a: pair("mul", a, share))
 
     def square(v: Given) -> e.Expr:
         return pair("mul", pair("sub", v[0], v[1]), pair("sub", v[0], v[1]))
 
-    def root(a: e.Expr) -> e.Expr:
-        return call("sqrt", pair("add", pair("mul", a, share), number(float(np.float32(eps)))))
-
-    deviation = view.fold("f32", "add", number(0), square, mean, finish=root)
+    deviation = view.fold("f32", "add", number(0), square, mean, finish=_root(share, eps))
 
     def result(draft: Draft, v: Given) -> e.Expr:
-        scaled = pair("div", pair("sub", v[0], v[1]), v[2])
-        scaled = pair("mul", scaled, _parameter(view, draft, gamma, first))
-        return scaled if beta is None else pair("add", scaled, _parameter(view, draft, beta, first))
+        value = pair("div", pair("sub", v[0], v[1]), v[2])
+        for op, parameter in (("mul", gamma), ("add", beta)):
+            if parameter is not None:
+                value = pair(op, value, _parameter(view, draft, parameter, first))
+        return value
 
     view.end(result, mean, deviation)
+
+
+def _root_mean_square(view: Rows, eps: float, scale: Node | None, *, first: int) -> None:
+    """scale · x / √(mean(x²) + eps)."""
+    share = number(float(np.float32(1.0 / view.count)))
+    root = view.fold(
+        "f32", "add", number(0), lambda v: pair("mul", v[0], v[0]), finish=_root(share, eps)
+    )
+
+    def result(draft: Draft, v: Given) -> e.Expr:
+        value = pair("div", v[0], v[1])
+        if scale is None:
+            return value
+        return pair("mul", value, _parameter(view, draft, scale, first))
+
+    view.end(result, root)
+
+
+def _root(share: e.Expr, eps: float) -> Callable[[e.Expr], e.Expr]:
+    """√(a · share + eps) of a sum a."""
+    guard = number(float(np.float32(eps)))
+    return lambda a: call("sqrt", pair("add", pair("mul", a, share), guard))
 
 
 def _parameter(view: Rows, draft: Draft, node: Node, first: int) -> e.Expr:

@@ -6,7 +6,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import softmax_integer
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm
+from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.reduce import (
     ArgMax,
@@ -43,6 +43,9 @@ def float_rows() -> Graph:
     norms = [
         LayerNorm(y, reals(18), reals(18, seed=1), axis=3),
         LayerNorm(y, reals(5, 18), axis=2),
+        LayerNorm(y, None, reals(18), axis=3),
+        RmsNorm(y, reals(5, 18), 2),
+        RmsNorm(y, None, 3, eps=1.0),
         InstanceNorm(y, reals(6), reals(6, seed=1)),
         LocalResponseNorm(y, 5, alpha=0.1, beta=0.75, bias=2.0),
     ]

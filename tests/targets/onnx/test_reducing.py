@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.reduce import (
     ArgMax,
@@ -117,6 +117,10 @@ def test_norms():
         InstanceNorm(x, gamma, beta),
         LayerNorm(x, last[0], last[1], 3),
         LayerNorm(x, last[0], None, 3),
+        LayerNorm(x, None, last[1], 3),
+        LayerNorm(x, axis=2),
+        RmsNorm(x, last[0], 3),
+        RmsNorm(x, axis=2, eps=1.0),
         LocalResponseNorm(x, 3),
     )
     assert to_onnx(graph).opset_import[0].version == 17

@@ -7,7 +7,7 @@ import pytest
 
 from qcompile.ir.ops.integer import softmax_integer
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm
+from qcompile.ir.ops.norm import InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.reduce import (
     LogSoftmax,
     ReduceL2,
@@ -52,6 +52,13 @@ def test_norms(tmp_path: Path):
     instance = InstanceNorm(x, reals(6), reals(6, seed=1))
     local = LocalResponseNorm(x, 5, alpha=0.1, beta=0.75, bias=2.0)
     nearly(graph_of(layer, bare, instance, local), tmp_path, tolerance=1e-3)
+
+
+def test_norms_that_lack_parameters(tmp_path: Path):
+    x = Input(f32(2, 6, 5, 18), name="x")
+    shifted, plain = LayerNorm(x, None, reals(18), axis=3), LayerNorm(x, axis=2)
+    rms = [RmsNorm(x, reals(18), 3), RmsNorm(x, reals(5, 18), 2), RmsNorm(x, None, 3, eps=1.0)]
+    nearly(graph_of(shifted, plain, *rms), tmp_path, tolerance=1e-3)
 
 
 @pytest.mark.parametrize(("axes", "keepdims"), [((1,), True), ((2,), False), ((0, 2), True)])
