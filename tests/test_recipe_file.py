@@ -76,6 +76,6 @@ def test_what_a_pass_does_not_know_is_refused(text: str, message: str):
 
 def test_a_name_that_is_neither_file_nor_recipe_is_answered_with_those_there_are():
     with pytest.raises(
-        UsageError, match=r"--recipe defalt is neither a file .* nor one of default"
+        UsageError, match=r"--recipe defalt is neither a file .* one of default"
     ):
         read_recipe("defalt")
