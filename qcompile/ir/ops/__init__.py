@@ -6,6 +6,7 @@ from qcompile.ir.node import Node, op_name
 from qcompile.ir.ops import (
     binary,
     foreign,
+    hadamard,
     integer,
     linear,
     norm,
@@ -19,7 +20,8 @@ from qcompile.ir.ops import (
 )
 
 _MODULES = (
-    source, linear, pointwise, binary, shape, resize, pool, reduce, norm, quant, integer, foreign,
+    source, linear, hadamard, pointwise, binary, shape, resize, pool, reduce, norm, quant, integer,
+    foreign,
 )  # fmt: skip
 _ABSTRACT = {
     "unary",
