@@ -1,89 +1,87 @@
-"""--bits auto: the widths of every contraction, least damage under a budget, as a plan."""
+"""The question behind --bits auto: what each contraction's widths damage and cost, what limits."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from qcompile.budget import show_limit
 from qcompile.cache import Cache, default_cache
 from qcompile.calibrate.samples import open_samples
 from qcompile.coverage import macs
 from qcompile.errors import UsageError
-from qcompile.evidence import gather
-from qcompile.ir.graph import Graph
+from qcompile.evidence import Known, gather, known_from
+from qcompile.float_layers import with_float_layers
 from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
+from qcompile.job import Job
 from qcompile.numerics.packing import packed_size
 from qcompile.options import Options
 from qcompile.passes.assign_bits import (
-    OutOfReach,
+    Problem,
     problem_of_widths,
     shared_inputs,
     shared_weights,
-    solve,
 )
+from qcompile.passes.assignment.problem import FLOAT_BITS
 from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_widths
 from qcompile.passes.recipe import Recipe
-from qcompile.plan_choices import Plan, model_digest, plan_of
-from qcompile.planned import ConstantBytes
 from qcompile.progress import Progress
-from qcompile.sensitivity.estimate import DEFAULT, estimator, sensitivities
+from qcompile.quantized import quantized
+from qcompile.sensitivity.estimate import DEFAULT, Estimator, estimator, sensitivities
 from qcompile.sensitivity.sites import Site
 from qcompile.sensitivity.study import Study, study
 from qcompile.sensitivity.table import Sensitivities
 from qcompile.stages import specify
+from qcompile.summary import constant_bytes
 
 SAMPLES = 64  # damages are measured on at most so many
 BUILT = ("size", "bops")  # limits that have costs
 
 
-def chosen_plan(
-    graph: Graph,
-    real: Graph,
-    recipe: Recipe,
-    options: Options,
-    say: Progress,
-    constants: ConstantBytes,
-) -> Plan:
-    """The least damage within the budget, measured with everything else in reals.
+@dataclass(frozen=True)
+class Question:
+    """The problem of a job's widths, by which estimator its damages were found, and what was seen
+    of its values on the way."""
 
-    `UsageError` when the budget cannot be met, with the nearest that can.
-    """
-    _require_built(options.budget)
+    problem: Problem
+    estimator: str
+    known: Known = field(repr=False)
+
+
+def question(job: Job) -> Question:
+    """Damages measured with everything else in reals, costs, and the limits of the budget."""
+    options, recipe = job.options, job.recipe
+    _require_built(options)
     if options.calib is None:
         raise UsageError("--bits auto measures damage on samples: give some with --calib")
+    by = estimator(options.estimator or DEFAULT)
     eight = replace(recipe, widths=WidthRule())
-    specified = specify(real, eight)
-    evidence = gather(graph, specified, eight, options, say)
+    specified = specify(job.real, eight)
+    evidence = gather(job.graph, specified, eight, options, job.say)
     drawn = islice(open_samples(options.calib, specified), SAMPLES)
     given = study(specified, evidence.statistics, eight, drawn, threads=options.threads)
     rule = {
-        node.name: (node, choice) for node, choice in choose_widths(real, recipe.widths).items()
+        node.name: (node, choice) for node, choice in choose_widths(job.real, recipe.widths).items()
     }
     allowed = {s.name: options_of(rule[s.name][1], recipe) for s in given.sites}
-    found = _damages(given, allowed, say)
+    found = _damages(given, allowed, by, job.say)
     sites = {site.name: site for site in given.sites}
     costs = {
         (name, widths): _costs(sites[name], rule[name][0], widths) for name, widths in found.damages
     }
-    base = constants(specified, evidence, eight) - sum(
-        site.weight.data.size for site in given.sites
-    )
+    whole = constant_bytes(quantized(specified, specified, evidence, eight).integer)
     problem = problem_of_widths(
         found.damages,
         costs,
         options.budget,
-        ties=(*shared_weights(real), *shared_inputs(real)),
-        base={"size": base},
+        ties=(*shared_weights(job.real), *shared_inputs(job.real)),
+        base={"size": whole - sum(site.weight.data.size for site in given.sites)},
     )
-    try:
-        return plan_of(problem, solve(problem), model_digest(real))
-    except OutOfReach as error:
-        nearest = ", ".join(show_limit(name, value) for name, value in error.nearest.items())
-        raise UsageError(f"--budget cannot be met: the nearest that can is {nearest}") from error
+    floats = {name: _float_costs(site, rule[name][0]) for name, site in sites.items()}
+    problem = with_float_layers(problem, floats, at_most=options.float_layers)
+    return Question(problem, by.name, known_from(specified, evidence))
 
 
 def options_of(choice: Choice, recipe: Recipe) -> Sequence[Widths]:
@@ -96,17 +94,18 @@ def options_of(choice: Choice, recipe: Recipe) -> Sequence[Widths]:
     return kept or (choice.widths,)
 
 
-def _damages(given: Study, allowed: Mapping[str, Sequence[Widths]], say: Progress) -> Sensitivities:
+def _damages(
+    given: Study, allowed: Mapping[str, Sequence[Widths]], by: Estimator, say: Progress
+) -> Sensitivities:
     """Measured, or found in the cache, so that a run that was ended goes on."""
     folder = default_cache(os.environ)
     cache = None if folder is None else Cache(folder)
-    return sensitivities(given, allowed, by=estimator(DEFAULT), cache=cache, say=say)
+    say(f"sensitivities by {by.name}: {sum(map(len, allowed.values()))}")
+    return sensitivities(given, allowed, by=by, cache=cache, say=say.tick)
 
 
-def _require_built(budget: Mapping[str, float]) -> None:
-    if not budget:
-        raise UsageError("--bits auto wants a limit: give such as --budget size=8MB")
-    later = [name for name in budget if name not in BUILT]
+def _require_built(options: Options) -> None:
+    later = [name for name in options.budget if name not in BUILT]
     if later:
         raise UsageError(f"--budget {later[0]} is not built yet: give {' or '.join(BUILT)}")
 
@@ -117,3 +116,9 @@ def _costs(site: Site, node: Node, widths: Widths) -> dict[str, float]:
         "size": packed_size(site.weight.data.size, widths.weight),
         "bops": macs(node) * widths.weight * widths.activation,
     }
+
+
+def _float_costs(site: Site, node: Node) -> dict[str, float]:
+    """The same of a contraction left in float."""
+    size = site.weight.data.size * site.weight.type.elem.storage.itemsize
+    return {"size": size, "bops": macs(node) * FLOAT_BITS * FLOAT_BITS}

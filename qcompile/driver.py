@@ -15,22 +15,20 @@ from qcompile.calibrate.samples import kept
 from qcompile.check import verify
 from qcompile.coverage import coverage
 from qcompile.diagnosis import diagnose
+from qcompile.drop import Drop, Judge, judge
 from qcompile.errors import NotLegal, TargetError, UnsupportedOps, UsageError
 from qcompile.evidence import Evidence, gather
 from qcompile.golden import VECTORS, write_golden
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.job import Job
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
-from qcompile.passes.calibrate import Calibrate, observed
+from qcompile.passes.calibrate import observed
 from qcompile.passes.choose_widths import choose_widths
-from qcompile.passes.correct_bias import CorrectBias
-from qcompile.passes.correct_bias_by_twin import CorrectBiasByTwin
-from qcompile.passes.invariants import SPECIFIED
 from qcompile.passes.observe import Compare, Dump, Time, Verify
 from qcompile.passes.patterns import names
-from qcompile.passes.pipeline import Observer, Pipeline
-from qcompile.passes.quantize import Quantize
+from qcompile.passes.pipeline import Observer
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import without_marks
 from qcompile.plan_file import write_plan
@@ -38,6 +36,7 @@ from qcompile.planned import wanted_plan, with_plan
 from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
+from qcompile.quantized import quantized
 from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.stages import require_static, simplify, specify
@@ -74,12 +73,13 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
     require_matches("--exclude", options.exclude, operations(real))
-    plan = wanted_plan(graph, real, recipe, options, say, integer_bytes)
-    recipe = with_plan(recipe, plan)
+    job, by = Job(graph, real, recipe, options, say), wanted_judge(real, options)
+    chosen = wanted_plan(job, by)
+    recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
-    evidence = gather(graph, specified, recipe, options, say)
+    evidence = gather(graph, specified, recipe, options, say, chosen.known)
     stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
@@ -90,10 +90,11 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         write_golden(deployed, golden, folder / "golden")
         about = identify(model, real)
         say("measuring quality")
-        measured = measure(stages, specified, evidence, recipe)
+        lost = None if by is None else final_drop(by, specified, recipe, stages, options)
+        measured = measure(stages, specified, evidence, recipe, lost)
         said = facts(about, options, place, choices, deployed, emitted, found, evidence, measured)
-        if plan is not None:
-            write_plan(plan, folder / "plan.json")
+        if chosen.plan is not None:
+            write_plan(chosen.plan, folder / "plan.json")
         write_report(folder, said, stages, found, measured, clock.rows)
         if not (folder / "graph.qc").exists():
             write_graph(deployed, folder)  # what `run --reference` runs
@@ -109,8 +110,8 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     }
     summary = summarize(
         model=about, target=place.name, choices=choices, scheme=str(recipe.widths.default),
-        plan=plan, evidence=evidence, found=found, measured=measured, sizes=sizes, emitted=emitted,
-        manifest=manifest, artifact=str(output), passes=clock.rows,
+        plan=chosen.plan, evidence=evidence, found=found, measured=measured, sizes=sizes,
+        emitted=emitted, manifest=manifest, artifact=str(output), passes=clock.rows,
         verified=options.verify, exact=place.exact, seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
@@ -158,31 +159,6 @@ def wanted_recipe(place: Target, options: Options) -> Recipe:
     return replace(own, activation=activation, widths=widths, exclude=options.exclude)
 
 
-def quantized(
-    real: Graph,
-    specified: Graph,
-    evidence: Evidence,
-    recipe: Recipe,
-    watch: tuple[Observer, ...] = (),
-) -> Stages:
-    """Calibrate, take mean errors out of the biases, quantize; the graph between them is kept."""
-    used, threads = evidence.used, evidence.threads
-    correct = (
-        CorrectBias(used, threads)
-        if evidence.twin is None
-        else CorrectBiasByTwin(evidence.twin, used, threads)
-    )
-    settle = Pipeline((Calibrate(evidence.statistics), correct), frozenset({SPECIFIED}))
-    calibrated = settle.run(specified, watch)
-    integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
-    return Stages(real, calibrated, integer)
-
-
-def integer_bytes(specified: Graph, evidence: Evidence, recipe: Recipe) -> int:
-    """Bytes of all constants of the integer program."""
-    return constant_bytes(quantized(specified, specified, evidence, recipe).integer)
-
-
 def legal(place: Target, stages: Stages, options: Options) -> Graph:
     """The graph that the target deploys. `NotLegal` names all that it cannot take."""
     graph = place.deployed(stages)
@@ -197,7 +173,22 @@ def legal(place: Target, stages: Stages, options: Options) -> Graph:
     return graph
 
 
-def measure(stages: Stages, specified: Graph, evidence: Evidence, recipe: Recipe) -> Measured:
+def wanted_judge(real: Graph, options: Options) -> Judge | None:
+    """What measures the drop, where that is asked for."""
+    return judge(real, options) if options.judges else None
+
+
+def final_drop(
+    by: Judge, specified: Graph, recipe: Recipe, stages: Stages, options: Options
+) -> Drop:
+    """What the integer program loses on all samples that the judge has."""
+    value = by.drop(specified, recipe, lambda: stages.integer)
+    return Drop(by.metric.name, value, options.max_drop, len(by.samples))
+
+
+def measure(
+    stages: Stages, specified: Graph, evidence: Evidence, recipe: Recipe, lost: Drop | None
+) -> Measured:
     """Quality on samples that calibration did not see; without data, of the twin on its noise."""
     seen = {
         node.name.removesuffix(".range"): found
@@ -208,7 +199,7 @@ def measure(stages: Stages, specified: Graph, evidence: Evidence, recipe: Recipe
         stages = replace(stages, real=without_marks(evidence.twin))
     outputs = output_sqnr(stages.real, stages.integer, evidence.held_back)
     layers = layer_sqnr(stages.real, stages.calibrated, stages.integer, evidence.held_back[:2])
-    return Measured(outputs, diagnose(layers, stages.calibrated, seen), layers, seen)
+    return Measured(outputs, diagnose(layers, stages.calibrated, seen), layers, seen, lost)
 
 
 def output_folder(model: object, options: Options) -> Path:

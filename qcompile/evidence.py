@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from qcompile.analysis.memory import peak_bytes
 from qcompile.calibrate.bursts import collect_bursts
-from qcompile.calibrate.collect import collect
+from qcompile.calibrate.collect import bare, collect
 from qcompile.calibrate.datafree import has_statistics, matched_twin, noise
 from qcompile.calibrate.samples import Samples, open_samples
 from qcompile.calibrate.statistics import Statistics
 from qcompile.ir.graph import Graph
+from qcompile.ir.ops.quant import Observe
 from qcompile.ir.types import Array
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
@@ -44,25 +46,49 @@ class Evidence:
     threads: int = 1
 
 
+Known = Mapping[str, Statistics]
+"""Statistics of values by their names, however the values are marked."""
+
+
 def gather(
-    graph: Graph, specified: Graph, recipe: Recipe, options: Options, say: Progress
+    graph: Graph,
+    specified: Graph,
+    recipe: Recipe,
+    options: Options,
+    say: Progress,
+    known: Known | None = None,
 ) -> Evidence:
     """Runs the float graph over the samples; without any, over noise through a matched twin.
 
-    `graph` is the model as read, `specified` the same simplified and marked.
+    `graph` is the model as read, `specified` the same simplified and marked. `known` is what the
+    same samples gave under other marks: only what is not among it is measured.
     """
     if options.calib is None:
         return _from_noise(graph, recipe, options, say)
     samples = open_samples(options.calib, specified)
-    return _from_samples(samples, specified, options, say)
+    return _from_samples(samples, specified, options, say, known or {})
 
 
-def _from_samples(samples: Samples, specified: Graph, options: Options, say: Progress) -> Evidence:
+def known_from(specified: Graph, evidence: Evidence) -> Known:
+    """What was seen in each value that alone has its name."""
+    names = _value_names(specified)
+    pairs = zip(names, evidence.statistics, strict=True)
+    return {name: found for name, found in pairs if name}
+
+
+def _from_samples(
+    samples: Samples, specified: Graph, options: Options, say: Progress, known: Known
+) -> Evidence:
     count = sum(1 for _ in samples)
     kept = min(HELD_BACK, count // 8)
-    drawn = islice(samples, count - kept)
-    used = counted(drawn, say, "calibrating on samples", total=count - kept)
-    found = collect(specified, observed(specified), used, threads=options.threads)
+    edges, names = observed(specified), _value_names(specified)
+    new = [edge for edge, name in zip(edges, names, strict=True) if name not in known]
+    fresh: dict[Observe, Statistics] = {}
+    if new or not edges:
+        drawn = islice(samples, count - kept)
+        used = counted(drawn, say, "calibrating on samples", total=count - kept)
+        fresh = dict(zip(new, collect(specified, new, used, threads=options.threads), strict=True))
+    found = [fresh[e] if e in fresh else known[n] for e, n in zip(edges, names, strict=True)]
     held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
     remark = "" if kept else "too few samples to hold any back: quality is measured on the first"
     few = list(islice(samples, min(count - kept, together(specified))))
@@ -88,6 +114,13 @@ def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -
     )
     few, twin = (used, marked) if matched else ((), None)
     return Evidence("data-free", 0, remark, found, samples[-1:], few, twin, options.threads)
+
+
+def _value_names(specified: Graph) -> list[str]:
+    """The name of the value behind each observed edge; empty where several nodes have it."""
+    times = Counter(node.name for node in specified.nodes)
+    names = (bare(edge).name for edge in observed(specified))
+    return [name if times[name] == 1 else "" for name in names]
 
 
 def together(graph: Graph) -> int:

@@ -73,6 +73,7 @@ def facts(
         "tolerance": tolerance(place, found, measured),
         "float_islands": dict(found.islands),
         "sqnr_db": {name: round(db, 3) for name, db in measured.outputs.items()},
+        **({} if measured.drop is None else {"drop": measured.as_drop}),
         "rounding": "half up: (value * multiplier + 2^(shift-1)) >> shift",
         "rescales": [rescale(n) for n in graph.nodes if isinstance(n, Requantize)],
         "accumulators": accumulators(graph),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from qcompile.errors import UsageError
 from qcompile.ir.widths import Widths, parse_widths
 
 BITS = ("uniform", "auto")
+METRICS = ("auto", "error", "top1")
 METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
 
 
@@ -21,7 +22,10 @@ class Options:
     What changes the artifact is in `identity`; threads, places and noise are not. `scheme` is the
     widths of all contractions, the target's own when None; `widths` those of single ones, by
     patterns on their names. With `bits` "auto" they are chosen under `budget`, limits in bytes and
-    bit operations; `plan` names the file of an earlier choice.
+    bit operations; with `max_drop`, a part of 1, so that no more is lost by `metric`: one of
+    `METRICS`, `package.module:callable`, or a function. Up to `float_layers` contractions may then
+    stay in float, and `estimator` says how damages are found. `plan` names the file of an earlier
+    choice. `resume` goes on with a run that was ended.
     """
 
     target: str
@@ -34,7 +38,12 @@ class Options:
     widths: Mapping[str, str] = field(default_factory=dict[str, str])
     bits: str = "uniform"
     budget: Mapping[str, float] = field(default_factory=dict[str, float])
+    max_drop: float | None = None
+    metric: str | Callable[..., float] = "auto"
+    float_layers: int = 0
+    estimator: str | None = None
     plan: Path | None = None
+    resume: bool = False
     exclude: tuple[str, ...] = ()
     strict: bool = False
     allow_emulated: bool = False
@@ -49,14 +58,20 @@ class Options:
             raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: give 1 or more")
-        if self.bits not in BITS:
-            raise UsageError(f"--bits {self.bits}: give {' or '.join(BITS)}")
-        if self.budget and self.bits != "auto":
-            raise UsageError("--budget is for --bits auto: give both")
-        if self.plan is not None and self.bits == "auto":
-            raise UsageError("--plan holds earlier choices, --bits auto makes new ones: give one")
+        _require_one_choice(self)
+        _require_drop(self)
         for text in (*self.widths.values(), *([] if self.scheme is None else [self.scheme])):
             parse_widths(text)
+
+    @property
+    def chooses(self) -> bool:
+        """Widths are chosen layer by layer in this run."""
+        return self.plan is None and (self.bits == "auto" or self.max_drop is not None)
+
+    @property
+    def judges(self) -> bool:
+        """The drop of the whole network is measured."""
+        return self.max_drop is not None or self.metric != "auto"
 
     @property
     def default_widths(self) -> Widths | None:
@@ -79,4 +94,42 @@ class Options:
             "widths": {pattern: str(widths) for pattern, widths in self.overrides.items()},
             "exclude": list(self.exclude),
             "seed": self.seed,
+            **(self._judgement if self.judges else {}),
         }
+
+    @property
+    def _judgement(self) -> dict[str, Any]:
+        metric = self.metric
+        name = metric if isinstance(metric, str) else getattr(metric, "__qualname__", "callable")
+        return {"metric": name, "max_drop": self.max_drop}
+
+
+def _require_one_choice(options: Options) -> None:
+    """`UsageError` for options that contradict each other about who chooses."""
+    if options.bits not in BITS:
+        raise UsageError(f"--bits {options.bits}: give {' or '.join(BITS)}")
+    if options.plan is not None and options.bits == "auto":
+        raise UsageError("--plan holds earlier choices, --bits auto makes new ones: give one")
+    if options.float_layers < 0:
+        raise UsageError(f"--float-layers {options.float_layers}: give 0 or more")
+    given = {
+        "--budget": bool(options.budget),
+        "--float-layers": options.float_layers > 0,
+        "--estimator": options.estimator is not None,
+    }
+    for name in (name for name, is_given in given.items() if is_given and not options.chooses):
+        raise UsageError(f"{name} is for --bits auto: give both")
+
+
+def _require_drop(options: Options) -> None:
+    """`UsageError` for a bound or a metric that makes no sense."""
+    if options.max_drop is not None and not 0 <= options.max_drop <= 1:
+        raise UsageError(f"--max-drop {options.max_drop:.4g}: give 0 to 1, or 0% to 100%")
+    metric = options.metric
+    if isinstance(metric, str) and metric not in METRICS and ":" not in metric:
+        raise UsageError(
+            f"no metric {metric!r}: give one of {', '.join(METRICS)}, or package.module:callable"
+        )
+    if options.judges and options.calib is None:
+        name = "--metric" if options.max_drop is None else "--max-drop"
+        raise UsageError(f"{name} is measured on samples: give some with --calib")

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from qcompile.evidence import Evidence
-from qcompile.ir.graph import Graph
-from qcompile.options import Options
+from qcompile.calibrate.statistics import Statistics
+from qcompile.drop import Judge
+from qcompile.evidence import Known
+from qcompile.job import Job
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.plan_choices import Plan, model_digest, require_fits
 from qcompile.plan_file import read_plan
-from qcompile.progress import Progress
-
-ConstantBytes = Callable[[Graph, Evidence, Recipe], int]
 
 
-def wanted_plan(
-    graph: Graph,
-    real: Graph,
-    recipe: Recipe,
-    options: Options,
-    say: Progress,
-    constants: ConstantBytes,
-) -> Plan | None:
-    """The plan that the options ask for, if any.
+@dataclass(frozen=True)
+class Chosen:
+    """A plan, if any, and what was seen of the model's values on the way to it."""
 
-    `graph` is the model as read, `real` the same simplified. `constants` counts the bytes of an
-    integer program from its specified graph.
-    """
-    if options.plan is not None:
-        plan = read_plan(options.plan)
-        require_fits(
-            plan, model_digest(real), (node.name for node in choose_widths(real, recipe.widths))
-        )
-        return plan
-    if options.bits != "auto":
-        return None
-    from qcompile.auto_bits import chosen_plan  # brings the solver and torch
+    plan: Plan | None = None
+    known: Known = field(default_factory=dict[str, Statistics], repr=False)
 
-    return chosen_plan(graph, real, recipe, options, say, constants)
+
+def wanted_plan(job: Job, judge: Judge | None) -> Chosen:
+    """The plan that the options ask for: chosen now, read from a file, or none."""
+    if job.options.plan is not None:
+        plan = read_plan(job.options.plan)
+        nodes = choose_widths(job.real, job.recipe.widths)
+        require_fits(plan, model_digest(job.real), (node.name for node in nodes))
+        return Chosen(plan)
+    if not job.options.chooses:
+        return Chosen()
+    from qcompile.choosing import chosen_plan  # brings the solver and torch
+
+    return chosen_plan(job, judge)
 
 
 def with_plan(recipe: Recipe, plan: Plan | None) -> Recipe:

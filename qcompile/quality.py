@@ -59,19 +59,29 @@ class Noise:
 
 def output_sqnr(real: Graph, integer: Graph, samples: Iterable[Sample]) -> dict[str, float]:
     """Per output, before a final softmax or sigmoid where both graphs name the value there."""
-    others, ends = _by_name(integer), dict(integer.outputs)
-    pairs: dict[str, tuple[Node, Node]] = {}
-    for name, node in real.outputs:
-        inner = before_saturation(node)
-        known = inner.name in others
-        pairs[name] = (inner, others[inner.name]) if known else (node, ends[name])
-    found = {name: Noise() for name in pairs}
+    ends = {name: before_saturation(node) for name, node in real.outputs}
+    others = counterparts(integer, ends)
+    ends = {name: ends[name] if name in others else node for name, node in real.outputs}
+    others = dict(integer.outputs) | others
+    found = {name: Noise() for name in ends}
     for sample in samples:
-        wanted = dict(real.values(sample, keep=[a for a, _ in pairs.values()]))
-        given = dict(integer.values(sample, keep=[b for _, b in pairs.values()]))
-        for name, (a, b) in pairs.items():
-            found[name].add(wanted[a].reshape(-1), _as_reals(b, given[b]).reshape(-1))
+        wanted, given = values_at(real, sample, ends), values_at(integer, sample, others)
+        for name, noise in found.items():
+            noise.add(wanted[name].reshape(-1), given[name].reshape(-1))
     return {name: noise.db for name, noise in found.items()}
+
+
+def counterparts(integer: Graph, ends: Mapping[str, Node]) -> dict[str, Node]:
+    """What the integer graph has of the same name as each of the float graph's values; left out
+    where it has none."""
+    others = _by_name(integer)
+    return {name: others[node.name] for name, node in ends.items() if node.name in others}
+
+
+def values_at(graph: Graph, sample: Sample, ends: Mapping[str, Node]) -> dict[str, Array]:
+    """The values of the named ends for one sample, as reals."""
+    values = dict(graph.values(sample, keep=list(ends.values())))
+    return {name: _as_reals(node, values[node]) for name, node in ends.items()}
 
 
 def layer_sqnr(

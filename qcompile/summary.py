@@ -11,6 +11,7 @@ from typing import Any
 from qcompile.calibrate.statistics import Statistics
 from qcompile.coverage import Coverage
 from qcompile.diagnosis import Diagnosis
+from qcompile.drop import Drop
 from qcompile.evidence import Evidence
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -26,12 +27,19 @@ OPTIMAL = 1e-9  # relative gap of an exact solution, floats being what they are
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found out about quality: per output, the worst layers, all layers, all ranges."""
+    """What was found out about quality: per output, the worst layers, all layers, all ranges, and
+    the drop where one was asked for."""
 
     outputs: Mapping[str, float]
     worst: Sequence[Diagnosis]
     layers: Sequence[Layer]
     seen: Mapping[str, Statistics]
+    drop: Drop | None = None
+
+    @property
+    def as_drop(self) -> dict[str, Any] | None:
+        """The drop's entry in summary, manifest and report."""
+        return None if self.drop is None else self.drop.as_dict()
 
 
 def summarize(
@@ -74,6 +82,7 @@ def summarize(
         "quality": {
             "sqnr_db": dict(measured.outputs),
             "worst_layers": [d.as_dict() for d in measured.worst],
+            "drop": measured.as_drop,
         },
         "bits": bits(found, choices) | solved(plan),
         "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},

@@ -53,14 +53,14 @@ def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int) -> Ite
 def _one(graph: Graph, edges: Sequence[Node], sample: Sample) -> list[Statistics]:
     first: dict[Node, Node] = {}
     for edge in edges:
-        first.setdefault(_bare(edge), edge)
+        first.setdefault(bare(edge), edge)
     found: dict[Node, Statistics] = {}
     for node, value in graph.values(sample, keep=list(first.values())):
-        found[_bare(node)] = statistics(value, where=node.name or node.op)
-    return [found[_bare(edge)] for edge in edges]
+        found[bare(node)] = statistics(value, where=node.name or node.op)
+    return [found[bare(edge)] for edge in edges]
 
 
-def _bare(edge: Node) -> Node:
+def bare(edge: Node) -> Node:
     """The value behind its marks."""
     while isinstance(edge, Observe):
         edge = edge.x

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qcompile.budget import parse_budget
+from qcompile.budget import parse_budget, parse_drop
 from qcompile.cli.arguments import (
     default_threads,
     input_shapes,
@@ -60,7 +60,7 @@ class Verbs(click.Group):
         formatter.write_paragraph()
         formatter.write_text(
             "Exit codes: 0 good, 1 a bug in qcompile, 2 the input's or the user's fault, "
-            "3 verification failed."
+            "3 verification failed, or more lost than --max-drop."
         )
 
 
@@ -100,7 +100,13 @@ def app(ctx: click.Context) -> None:
 @click.option("--bits", metavar="uniform|auto", default="uniform", help="auto: chosen layer by "
               "layer, the least damage under --budget.")  # fmt: skip
 @click.option("--budget", metavar="size=8MB,bops=70G", help="Limits for --bits auto.")
-@click.option("--max-drop", metavar="1%", help="Greatest loss of the output metric.")
+@click.option("--max-drop", metavar="1%", help="The cheapest bits that lose no more by --metric, "
+              "measured on the samples.")  # fmt: skip
+@click.option("--metric", metavar="NAME|MODULE:CALLABLE", default="auto", show_default=True,
+              help="error, top1, or a function of real and quantized outputs.")  # fmt: skip
+@click.option("--float-layers", type=int, default=0, metavar="N", help="Contractions that may "
+              "stay in float when bits are chosen.")  # fmt: skip
+@click.option("--estimator", metavar="NAME", help="How --bits auto finds damages.")
 @click.option("--recipe", metavar="NAME|FILE|show", help="The pass pipeline; show prints it.")
 @click.option("--plan", type=FOLDER, help="plan.json of an earlier artifact: the same choices.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float: glob "
@@ -118,7 +124,7 @@ def app(ctx: click.Context) -> None:
 @click.option("--verbose", is_flag=True, help="Passes and all islands in the table; causes of "
               "errors.")  # fmt: skip
 @json_option
-def compile_command(**given: Any) -> None:
+def compile_command(**given: Any) -> int:
     """Compiles MODEL (model.onnx, model.pt2, package.module:callable) to integers for TARGET.
 
     The artifact is a folder: packed weights, kernels, manifest, golden vectors, report. It is
@@ -126,20 +132,21 @@ def compile_command(**given: Any) -> None:
     """
     from qcompile.cli.compiling import compile_and_tell, show_recipe
 
-    later = ("max_drop", "recipe", "resume")
-    refuse_later_work(**{name: given[name] for name in later})
+    refuse_later_work(recipe=given["recipe"])
     see_current_folder()
     if given["recipe"] == "show":
         show_recipe(given["target"], as_json=given["as_json"])
-        return
-    read = ("shapes", "schemes", "threads", "budget")
-    kept = {k: v for k, v in given.items() if k not in (*later, *read)}
+        return 0
+    read = ("shapes", "schemes", "threads", "budget", "max_drop", "recipe")
+    kept = {k: v for k, v in given.items() if k not in read}
     threads = given["threads"] or default_threads()
     shapes, (scheme, widths) = input_shapes(given["shapes"]), split_schemes(given["schemes"])
     budget = {} if given["budget"] is None else parse_budget(given["budget"])
-    compile_and_tell(
-        **kept, shapes=shapes, scheme=scheme, widths=widths, budget=budget, threads=threads
-    )
+    max_drop = None if given["max_drop"] is None else parse_drop(given["max_drop"])
+    return compile_and_tell(
+        **kept, shapes=shapes, scheme=scheme, widths=widths, budget=budget, max_drop=max_drop,
+        threads=threads,
+    )  # fmt: skip
 
 
 @app.command("inspect")

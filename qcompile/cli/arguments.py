@@ -60,19 +60,10 @@ def not_yet(option: str, instead: str) -> UsageError:
     return UsageError(f"{option} is not built yet: {instead}")
 
 
-def refuse_later_work(
-    *,
-    max_drop: str | None,
-    recipe: str | None,
-    resume: bool,
-) -> None:
-    """`UsageError` for the first option that names later work."""
-    if max_drop is not None:
-        raise not_yet("--max-drop", "see worst_layers in the summary, or give --budget")
+def refuse_later_work(*, recipe: str | None) -> None:
+    """`UsageError` for an option that names later work."""
     if recipe not in (None, "default", "show"):
         raise not_yet(f"--recipe {recipe}", "--recipe show prints the one in use")
-    if resume:
-        raise not_yet("--resume", "run the command again without it")
 
 
 def default_threads() -> int:

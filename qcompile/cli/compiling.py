@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qcompile.cli.guard import BELOW, GOOD
 from qcompile.cli.output import stdout_kept_clean
 from qcompile.cli.show import print_json, print_summary
 from qcompile.progress import progress
@@ -23,8 +25,9 @@ def compile_and_tell(
     verbose: bool,
     as_json: bool,
     **others: Any,
-) -> None:
-    """Compiles; then prints the summary as a table, as JSON, or not at all."""
+) -> int:
+    """Compiles; then prints the summary as a table, as JSON, or not at all. The exit code: 3 when
+    more is lost than `--max-drop` allows."""
     from qcompile.driver import compile_model
     from qcompile.options import Options
 
@@ -35,6 +38,7 @@ def compile_and_tell(
         print_json(summary)
     elif not quiet:
         print_summary(summary, verbose=verbose)
+    return told_drop(summary)
 
 
 def show_recipe(name: str, *, as_json: bool) -> None:
@@ -64,3 +68,18 @@ def show_recipe(name: str, *, as_json: bool) -> None:
     print(f"activation: {', '.join(f'{k} {v}' for k, v in formats.items())}")
     print(f"scheme: {rule.default}, weights symmetric with one scale for each output channel")
     print(f"first and last contraction: {rule.ends}, depthwise: {rule.depthwise}")
+
+
+def told_drop(summary: Mapping[str, Any]) -> int:
+    """0, or 3 with a message on standard error about what lost too much and what to do."""
+    drop = summary["quality"]["drop"]
+    if drop is None or drop["bound"] is None or drop["value"] <= drop["bound"]:
+        return GOOD
+    worst = ", ".join(layer["node"] for layer in summary["quality"]["worst_layers"][:3])
+    print(
+        f"error: {drop['metric']} drops by {drop['value']:.2%}, more than the {drop['bound']:.2%} "
+        f"of --max-drop: {summary['artifact']} is written; worst are {worst or 'none'}: give them "
+        "more bits in the plan, or let --max-drop choose without --plan",
+        file=sys.stderr,
+    )
+    return BELOW

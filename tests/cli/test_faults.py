@@ -140,11 +140,9 @@ def test_a_target_of_later_work_says_so(qcompile, model):
 @pytest.mark.parametrize(
     "later",
     [
-        ("--max-drop", "1%"),
         ("--recipe", "mine.yaml"),
         ("--scheme", "W4A16"),
         ("--scheme", "W4A4-g128"),
-        ("--resume",),
     ],
     ids=" ".join,
 )
