@@ -12,7 +12,7 @@ from qcompile.calibrate.units import activation_format
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.quant import FakeQuant, Observe, Spec
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe, Spec
 from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import Site, rewrite
@@ -38,9 +38,9 @@ class Calibrate(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """Weights are scaled after their inputs, so that every bias fits its accumulator."""
-        seen = observed(graph)
-        if not seen:
+        if not any(isinstance(node, Observe) for node in graph.nodes):
             return graph
+        seen = observed(graph)
         ranges = {
             edge: estimate(edge.spec, found)
             for edge, found in zip(seen, self.statistics, strict=True)
@@ -49,6 +49,9 @@ class Calibrate(Pass):
 
         def settle(node: Node, site: Site) -> Node | None:
             old = site.was(node)
+            if isinstance(node, Observe) and node.spec.along is not None:
+                name = _plain(node.name)
+                return FakeQuantDynamic(node.x, node.spec.elem, node.spec.along, name=name)
             if isinstance(old, Observe) and old in ranges:
                 elem, unit = activation_format(ranges[old], old.spec)
                 return FakeQuant(node.operands[0], elem, unit, name=_plain(old.name))
@@ -58,8 +61,9 @@ class Calibrate(Pass):
 
 
 def observed(graph: Graph) -> tuple[Observe, ...]:
-    """The marked activations, in graph order."""
-    return tuple(n for n in graph.nodes if isinstance(n, Observe) and not isinstance(n.x, Const))
+    """The marked activations whose range is to be found, in graph order."""
+    marks = (n for n in graph.nodes if isinstance(n, Observe) and n.spec.along is None)
+    return tuple(n for n in marks if not isinstance(n.x, Const))
 
 
 def estimate(spec: Spec, seen: Statistics) -> Range:

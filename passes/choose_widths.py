@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -25,6 +25,9 @@ class WidthRule:
     Depthwise convolutions do not run on tensor cores, so fewer bits would gain nothing there, and
     their few weights for each channel leave no errors to average out. `overrides` come before
     everything; of several patterns that name a node the last one counts.
+
+    Scales found at run time are for matrix products alone: all of them where `default` has them,
+    products of two values, too. Convolutions are scaled by calibration whatever is asked.
     """
 
     default: Widths = W8A8
@@ -50,18 +53,25 @@ def choose_widths(graph: Graph, rule: WidthRule) -> dict[Node, Choice]:
             continue
         asked = [w for pattern, w in rule.overrides.items() if names(pattern, node)]
         if asked:
-            found[node] = Choice(asked[-1], ASKED)
-        elif weight(node) is None:
-            found[node] = Choice(W8A8, "a product of two values")
+            found[node] = _fitting(node, Choice(asked[-1], ASKED), asked[-1])
+            continue
+        choice = Choice(rule.default)
+        if weight(node) is None:
+            choice = Choice(W8A8, "a product of two values")
         elif is_depthwise(node):
-            found[node] = Choice(rule.depthwise, "depthwise: not run on tensor cores")
+            choice = Choice(rule.depthwise, "depthwise: not run on tensor cores")
         elif node in first:
-            found[node] = Choice(rule.ends, "it reads an input")
+            choice = Choice(rule.ends, "it reads an input")
         elif node in last:
-            found[node] = Choice(rule.ends, "no contraction is behind it")
-        else:
-            found[node] = Choice(rule.default)
+            choice = Choice(rule.ends, "no contraction is behind it")
+        found[node] = _fitting(node, choice, rule.default)
     return found
+
+
+def _fitting(node: Contraction, choice: Choice, asked: Widths) -> Choice:
+    """The choice with run-time scales as asked for, where the operation can have them."""
+    per_token = asked.per_token and isinstance(node, MatMul)
+    return replace(choice, widths=replace(choice.widths, per_token=per_token))
 
 
 def is_depthwise(node: Node) -> bool:

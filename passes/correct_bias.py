@@ -19,7 +19,7 @@ from qcompile.calibrate.side_by_side import side_by_side
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import Array
@@ -97,7 +97,7 @@ def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> 
 
 def _both(node: Node, operands: Sequence[_Pair]) -> _Pair:
     quantized = node.evaluate(*(p.quantized for p in operands))
-    if isinstance(node, FakeQuant):
+    if isinstance(node, FakeQuant | FakeQuantDynamic):
         return _Pair(operands[0].real, quantized)
     if all(p.real is p.quantized for p in operands):
         return _Pair(quantized, quantized)

@@ -9,7 +9,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
-from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.choose_widths import Choice, choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import Role, activations, role
 
@@ -20,16 +20,18 @@ class Demand:
 
     `reads`: the width in which a user reads a value, where it wants one. A value is in fewer bits
     only when all who read it want just these; else it is in full width, and those who want fewer
-    bits read a narrower copy of that.
+    bits read a narrower copy of that. `roles`: what each operation is, in this graph.
     """
 
     bits: Mapping[Node, tuple[int, ...]]
     reads: Mapping[tuple[Node, Node], int]
+    roles: Mapping[Node, Role]
 
 
 def demand(graph: Graph, recipe: Recipe) -> Demand:
     """Found from the outputs up, since a move wants what its users want."""
-    idle = read_in_float(graph, recipe)
+    roles = integer_roles(graph, recipe)
+    idle = read_in_float(graph, roles)
     full = recipe.activation.elem.bits
     chosen = {n: c.widths.activation for n, c in choose_widths(graph, recipe.widths).items()}
     bits: dict[Node, tuple[int, ...]] = {}
@@ -37,8 +39,8 @@ def demand(graph: Graph, recipe: Recipe) -> Demand:
     for node in reversed(graph.nodes):
         found: set[int] = set()
         for user in graph.users[node]:
-            wants = user not in idle and _needs(user, node, bits, graph, recipe)
-            passed = bits.get(user, ()) if integer_role(user, recipe) is Role.MOVE else ()
+            wants = user not in idle and _needs(user, node, bits, graph, roles, recipe)
+            passed = bits.get(user, ()) if roles[user] is Role.MOVE else ()
             own = passed[0] if passed else chosen.get(user, full)
             reads[user, node] = own if wants else 0
             found.add(reads[user, node])
@@ -49,23 +51,23 @@ def demand(graph: Graph, recipe: Recipe) -> Demand:
         if wanted:
             both = wanted if agreed else wanted | {full}
             bits[node] = tuple(sorted(both, reverse=True))
-    return Demand(bits, reads)
+    return Demand(bits, reads, roles)
 
 
-def observed_widths(graph: Graph, found: Demand, recipe: Recipe) -> dict[Node, tuple[int, ...]]:
+def observed_widths(found: Demand) -> dict[Node, tuple[int, ...]]:
     """The widths in which each value is to be observed. Moves take the range of what they move, so
     only narrower copies of them are observed."""
     marks: dict[Node, tuple[int, ...]] = {}
     for node, bits in found.bits.items():
         if not node.type.is_float or isinstance(node, Const):
             continue
-        own = bits[1:] if integer_role(node, recipe) is Role.MOVE else bits
+        own = bits[1:] if found.roles[node] is Role.MOVE else bits
         if own:
             marks[node] = own
     return marks
 
 
-def read_in_float(graph: Graph, recipe: Recipe) -> frozenset[Node]:
+def read_in_float(graph: Graph, roles: Mapping[Node, Role]) -> frozenset[Node]:
     """Light operations whose result goes nowhere but into float operations.
 
     Eight bits there would cost precision and save nothing: the sum of squares of a variance, say,
@@ -76,14 +78,36 @@ def read_in_float(graph: Graph, recipe: Recipe) -> frozenset[Node]:
         users = graph.users[node]
         if isinstance(node, Conv | ConvTranspose | MatMul) or not users or node in graph.results:
             continue
-        if all(user in found or integer_role(user, recipe) is Role.FLOAT for user in users):
+        if all(user in found or roles[user] is Role.FLOAT for user in users):
             found.add(node)
     return frozenset(found)
 
 
-def integer_role(node: Node, recipe: Recipe) -> Role:
-    """The role, FLOAT for what the recipe excludes."""
-    return Role.FLOAT if recipe.excludes(node) else role(node)
+def integer_roles(graph: Graph, recipe: Recipe) -> dict[Node, Role]:
+    """The role of every operation, FLOAT for what the recipe excludes.
+
+    FLOAT, too, are products whose operands are scaled at run time, since they take and give reals,
+    and all light operations behind them up to the next contraction: one scale for all tokens there
+    would cost what the tokens' own scales won.
+    """
+    choices = choose_widths(graph, recipe.widths)
+    real: set[Node] = set()
+    found: dict[Node, Role] = {}
+    for node in graph.nodes:
+        contracts = isinstance(node, Conv | ConvTranspose | MatMul)
+        scaled = contracts and scales_at_run_time(node, choices, recipe)
+        if scaled or (not contracts and any(operand in real for operand in node.operands)):
+            real.add(node)
+        keeps = node in real or recipe.excludes(node)
+        found[node] = Role.FLOAT if keeps else role(node)
+    return found
+
+
+def scales_at_run_time(node: Node, choices: Mapping[Node, Choice], recipe: Recipe) -> bool:
+    """A product whose operands get a scale for each vector, in integers all the same."""
+    chosen = choices.get(node)
+    asked = chosen is not None and chosen.widths.per_token
+    return asked and not recipe.excludes(node) and role(node) is Role.ACCUMULATE
 
 
 def _needs(
@@ -91,11 +115,12 @@ def _needs(
     value: Node,
     found: Mapping[Node, tuple[int, ...]],
     graph: Graph,
+    roles: Mapping[Node, Role],
     recipe: Recipe,
 ) -> bool:
     if value not in activations(user):
         return False
-    match integer_role(user, recipe):
+    match roles[user]:
         case Role.ACCUMULATE | Role.TABLE:
             return True
         case Role.MOVE:
@@ -103,19 +128,19 @@ def _needs(
         case Role.CLAMP:
             return not graph.sole(value)
         case Role.ADD:
-            return not _wide(value, graph, recipe)
+            return not _wide(value, graph, roles, recipe)
         case _:
             return False
 
 
-def _wide(value: Node, graph: Graph, recipe: Recipe) -> bool:
+def _wide(value: Node, graph: Graph, roles: Mapping[Node, Role], recipe: Recipe) -> bool:
     """A sum that nothing else reads may stay wide."""
     if not recipe.wide_sums or not graph.sole(value):
         return False
-    match integer_role(value, recipe):
+    match roles[value]:
         case Role.ACCUMULATE | Role.ADD:
             return True
         case Role.CLAMP:
-            return _wide(value.operands[0], graph, recipe)
+            return _wide(value.operands[0], graph, roles, recipe)
         case _:
             return False

@@ -12,7 +12,7 @@ from qcompile.ir.dims import is_static, static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
-from qcompile.ir.ops.quant import FakeQuant, Observe
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.passes.base import Meaning, Pass
@@ -32,7 +32,7 @@ class FoldConstants(Pass):
 
 
 def _fold(node: Node, site: Site) -> Node | None:
-    if isinstance(node, Const | Input | Observe | FakeQuant | Foreign):
+    if isinstance(node, Const | Input | Observe | FakeQuant | FakeQuantDynamic | Foreign):
         return None
     if not node.operands or not is_static(node.type.shape):
         return None

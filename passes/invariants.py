@@ -9,7 +9,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.invariant import Invariant
 from qcompile.ir.node import Node
 from qcompile.ir.ops.norm import BatchNorm
-from qcompile.ir.ops.quant import FakeQuant, Observe
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe
 
 
 def _open_dimensions(graph: Graph) -> Iterator[str]:
@@ -38,4 +38,4 @@ CANONICAL = Invariant("canonical", _nothing)
 FUSED = Invariant("fused", _of_class(BatchNorm).offences)
 SPECIFIED = Invariant("specified", _nothing)
 CALIBRATED = Invariant("calibrated", _of_class(Observe).offences)
-INTEGER = Invariant("integer", _of_class(Observe, FakeQuant).offences)
+INTEGER = Invariant("integer", _of_class(Observe, FakeQuant, FakeQuantDynamic).offences)

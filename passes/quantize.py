@@ -7,9 +7,11 @@ from typing import ClassVar
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.quant import FakeQuant, Observe
+from qcompile.ir.ops.linear import MatMul
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe
 from qcompile.ir.ops.source import Const, Input
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.dynamic_products import Scaled, dynamic_product, is_dynamic
 from qcompile.passes.forms import Forms
 from qcompile.passes.integer_forms import integer_form
 from qcompile.passes.invariants import CALIBRATED, INTEGER
@@ -32,12 +34,32 @@ class Quantize(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """One walk, operands first."""
-        if not any(isinstance(node, FakeQuant | Observe) for node in graph.nodes):
+        if not any(isinstance(node, MARKS) for node in graph.nodes):
             return graph
         forms = Forms(graph)
+        scaled: dict[Node, Scaled] = {}
         for node in graph.nodes:
-            _place(node, forms, self.recipe)
+            if not _place_dynamic(node, forms, scaled):
+                _place(node, forms, self.recipe)
         return graph.map_outputs(forms.real)
+
+
+MARKS = (FakeQuant, FakeQuantDynamic, Observe)
+
+
+def _place_dynamic(node: Node, forms: Forms, scaled: dict[Node, Scaled]) -> bool:
+    """Products that scale at run time; their operands are reals to everything else."""
+    value: Node | None = None
+    match node:
+        case FakeQuantDynamic(x=x):
+            value = forms.real(x)
+        case MatMul() if is_dynamic(node):
+            value = dynamic_product(node, forms, scaled)
+        case _:
+            pass
+    if value is not None:
+        forms.put_real(node, value)
+    return value is not None
 
 
 def _place(node: Node, forms: Forms, recipe: Recipe) -> None:

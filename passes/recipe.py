@@ -39,6 +39,10 @@ class Recipe:
             return self.activation
         return replace(self.activation, elem=Scalar(f"{elem.name[0]}{bits}"))
 
+    def token_of(self, bits: int, axis: int) -> Spec:
+        """How a value is quantized whose vectors along the axis are scaled at run time."""
+        return Spec(Scalar(f"i{bits}"), symmetric=True, along=axis)
+
     def weight_of(self, bits: int, axis: int | None) -> Spec:
         """How a weight of this width is quantized: symmetric, below 8 bits with a clip searched."""
         method = "minmax" if bits == 8 else "mse"

@@ -12,12 +12,13 @@ from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import FakeQuant, Observe
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.rewrite import rewrite
+from qcompile.ir.widths import Widths
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import Choice, choose_widths
-from qcompile.passes.demand import Demand, demand, integer_role, observed_widths
+from qcompile.passes.demand import Demand, demand, observed_widths, scales_at_run_time
 from qcompile.passes.invariants import FUSED, SPECIFIED, STATIC
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.roles import Role, weight
+from qcompile.passes.roles import Role, activations, weight
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Specify(Pass):
     it is rounded once, behind them. Moves take the range of what they move. What only float
     operations read stays float. A value that is wanted in full width and in fewer bits, too, is
     observed twice, the narrow copy behind the other: there the integers are requantized.
+
+    Products that scale at run time read reals through marks of their own, `along` the axis that is
+    summed over.
     """
 
     name: ClassVar[str] = "specify"
@@ -54,20 +58,24 @@ class _Marker:
     def __init__(self, graph: Graph, recipe: Recipe) -> None:
         self._recipe = recipe
         self._demand: Demand = demand(graph, recipe)
-        self._widths = observed_widths(graph, self._demand, recipe)
+        self._widths = observed_widths(self._demand)
         self._choices: Mapping[Node, Choice] = choose_widths(graph, recipe.widths)
         self._bare: dict[Node, Node] = {}
         self._seen: dict[Node, Node] = {}
         self._copies: dict[tuple[Node, int], Node] = {}
+        self._scaled: dict[tuple[Node, int, int], Node] = {}
 
     def place(self, node: Node) -> None:
         """Rebuilds the node on marked operands and observes its value where that is wanted."""
         bare = node.with_operands(self._read(node, operand) for operand in node.operands)
         choice = self._choices.get(node)
-        if choice is not None and integer_role(node, self._recipe) is Role.ACCUMULATE:
-            bare = mark_weight(bare, self._recipe, choice.widths.weight)
+        scaled = scales_at_run_time(node, self._choices, self._recipe)
+        if scaled and isinstance(node, MatMul) and choice is not None:
+            bare = self._mark_vectors(node, bare, choice.widths.activation)
+        if choice is not None and (scaled or self._demand.roles[node] is Role.ACCUMULATE):
+            bare = mark_weight(bare, self._recipe, choice.widths)
         self._bare[node] = self._seen[node] = bare
-        moved = integer_role(node, self._recipe) is Role.MOVE
+        moved = self._demand.roles[node] is Role.MOVE
         for place, bits in enumerate(self._widths.get(node, ())):
             first = place == 0 and not moved
             spec = self._recipe.activation_of(bits)
@@ -89,7 +97,23 @@ class _Marker:
 
     def _quantizes(self, user: Node) -> bool:
         """Inputs stay as they are for users that compute in reals."""
-        return integer_role(user, self._recipe) is not Role.FLOAT
+        return self._demand.roles[user] is not Role.FLOAT
+
+    def _mark_vectors(self, node: MatMul, bare: Node, bits: int) -> Node:
+        """The product with its values marked along the axis that it sums over."""
+        assert isinstance(bare, MatMul)
+        values = activations(node)
+        a = self._vectors(bare.a, node.a.type.rank - 1, bits) if node.a in values else bare.a
+        b = self._vectors(bare.b, node.b.type.rank - 2, bits) if node.b in values else bare.b
+        return bare.replace(a=a, b=b)
+
+    def _vectors(self, value: Node, axis: int, bits: int) -> Node:
+        """The mark of a value's vectors, one for all who read them alike."""
+        if (value, axis, bits) not in self._scaled:
+            spec = self._recipe.token_of(bits, axis)
+            name = f"{value.name}.vectors{axis}.{spec.elem}.range"
+            self._scaled[value, axis, bits] = Observe(value, spec, name=name)
+        return self._scaled[value, axis, bits]
 
 
 def without_marks(graph: Graph) -> Graph:
@@ -97,7 +121,7 @@ def without_marks(graph: Graph) -> Graph:
     return rewrite(graph, lambda node, _: node.x if isinstance(node, Observe) else None)
 
 
-def mark_weight(node: Node, recipe: Recipe, bits: int) -> Node:
+def mark_weight(node: Node, recipe: Recipe, widths: Widths) -> Node:
     """The contraction with its constant weight observed; itself when the weight is computed."""
     found = weight(node)
     if found is None or not isinstance(node, Conv | ConvTranspose | MatMul):
@@ -106,7 +130,7 @@ def mark_weight(node: Node, recipe: Recipe, bits: int) -> Node:
     if not isinstance(w, Const):
         return node
     per_channel = axis if axis >= 0 and _scales_fit(node, w) else None
-    seen = Observe(w, recipe.weight_of(bits, per_channel), name=f"{w.name}.range")
+    seen = Observe(w, recipe.weight_of(widths.weight, per_channel), name=f"{w.name}.range")
     if isinstance(node, MatMul):
         return node.replace(a=seen) if axis < 0 else node.replace(b=seen)
     return node.replace(w=seen)

@@ -11,7 +11,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.integer import Requantize
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Quantize
 from qcompile.ir.ops.reduce import ArgMax, ArgMin
 from qcompile.ir.ops.source import Const, Input
 from qcompile.passes.recipe import Recipe
@@ -53,7 +53,7 @@ def coverage(graph: Graph, recipe: Recipe) -> Coverage:
     )
 
 
-_UNCOUNTED = (Input, Const, Quantize, Dequantize, Requantize, FakeQuant)
+_UNCOUNTED = (Input, Const, Quantize, Dequantize, Requantize, FakeQuant, FakeQuantDynamic)
 
 
 def _by_bits(nodes: Sequence[Node]) -> dict[tuple[int, int], int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qcompile.analysis.ends import before_saturation
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, to_reals
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, to_reals
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import Array
 
@@ -122,11 +122,13 @@ def isolated(
     exact: dict[Node, Array] = dict(zip(graph.inputs, sample, strict=True))
     remaining = {node: len(users) for node, users in graph.users.items()}
     for node in graph.nodes:
-        if isinstance(node, FakeQuant):
+        if isinstance(node, FakeQuant | FakeQuantDynamic):
             exact[node] = exact[node.x]
         elif not isinstance(node, Input):
             exact[node] = node.evaluate(*(exact[o] for o in node.operands))
-        if node.name in names and not isinstance(node, FakeQuant | Input | Const):
+        if node.name in names and not isinstance(
+            node, FakeQuant | FakeQuantDynamic | Input | Const
+        ):
             yield node.name, exact[node], _alone(node, exact, graph.users)
         for operand in dict.fromkeys(node.operands):
             remaining[operand] -= 1
@@ -138,7 +140,8 @@ def _alone(
     node: Node, exact: Mapping[Node, Array], users: Mapping[Node, Sequence[Node]]
 ) -> Array | None:
     quantized = [
-        o.evaluate(exact[o]) if isinstance(o, FakeQuant) else exact[o] for o in node.operands
+        o.evaluate(exact[o]) if isinstance(o, FakeQuant | FakeQuantDynamic) else exact[o]
+        for o in node.operands
     ]
     value = node.evaluate(*quantized)
     for user in users[node]:

@@ -1,23 +1,30 @@
-"""How many bits a contraction's weights and activations have: W4A8 is 4 and 8."""
+"""Formats of a contraction: W4A8-g128-token is 4 and 8 bits, groups of 128 weights, tokens' scales."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qcompile.errors import UsageError
 
 WEIGHTS = range(2, 9)
 ACTIVATIONS = (4, 8)
-_SCHEME = re.compile(r"W(\d+)A(\d+)(-G\d+)?", re.IGNORECASE)
+LEAST_GROUP = 8
+_SCHEME = re.compile(r"W(\d+)A(\d+)(?:-G(\d+))?(-TOKEN)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """Bits of weights, 2 to 8, and of activations, 4 or 8."""
+    """Bits of weights, 2 to 8, and of activations, 4 or 8.
+
+    `group`: so many consecutive weights of an output channel share a step; None for one scale for
+    the whole channel. `per_token`: each vector that is multiplied gets its scale at run time.
+    """
 
     weight: int
     activation: int
+    group: int | None = None
+    per_token: bool = False
 
     def __post_init__(self) -> None:
         if self.weight not in WEIGHTS:
@@ -26,9 +33,19 @@ class Widths:
             raise UsageError(
                 f"--scheme {self}: activations have 4 or 8 bits, not {self.activation}"
             )
+        if self.group is not None and self.group < LEAST_GROUP:
+            raise UsageError(
+                f"--scheme {self}: groups have {LEAST_GROUP} weights or more, not {self.group}"
+            )
+        if self.group is not None and self.weight == 8:
+            raise UsageError(
+                f"--scheme {self}: steps of groups are whole numbers of 8-bit steps, so 8-bit "
+                f"weights gain nothing: give {replace(self, group=None)} or fewer bits"
+            )
 
     def __str__(self) -> str:
-        return f"W{self.weight}A{self.activation}"
+        group = "" if self.group is None else f"-g{self.group}"
+        return f"W{self.weight}A{self.activation}{group}{'-token' if self.per_token else ''}"
 
 
 W8A8 = Widths(8, 8)
@@ -37,19 +54,20 @@ W4A4 = Widths(4, 4)
 
 
 def parse_widths(text: str) -> Widths:
-    """`W4A8` → Widths(4, 8). `UsageError` for other words, and for what is not built yet."""
+    """`W4A8-g128` → Widths(4, 8, 128). `UsageError` for other words, and for what is not built."""
     found = _SCHEME.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"--scheme {text}: no such scheme: give {W8A8}, {W4A8} or {W4A4}")
-    weight, activation, group = int(found[1]), int(found[2]), found[3]
-    if group is not None:
         raise UsageError(
-            f"--scheme {text}: scales for groups are not built yet: leave {group} out, "
-            "each output channel has a scale of its own"
+            f"--scheme {text}: no such scheme: give {W8A8}, {W4A8} or {W4A4}, with -g128 for "
+            "groups of weights, with -token for scales found at run time"
         )
+    weight, activation = int(found[1]), int(found[2])
     if activation in (16, 32):
         raise UsageError(
             f"--scheme {text}: activations that stay real are not built yet: give W{weight}A8, or "
             "keep layers in float with --exclude"
         )
-    return Widths(weight, activation)
+    if found[3] is not None:
+        raise UsageError(f"--scheme {text}: groups are not built yet: leave -g{found[3]} out")
+    group = None if found[3] is None else int(found[3])
+    return Widths(weight, activation, group, found[4] is not None)

@@ -54,13 +54,21 @@ def contraction_kernel(
         f"{name}({parameters(nest)}) {{",
         *around.branches,
         f"    const Problem_{name} problem{{{finish.arguments}}};",
-        f"    qc::contract(v{nest.body.x}, v{nest.body.w}, problem, blockIdx.x);",
+        f"    qc::contract({_x_bytes(nest)}, v{nest.body.w}, problem, blockIdx.x);",
         "}",
         f"QC_KERNEL({name})",
         "",
     ]
     shared = tile.shared_bytes(bits=plan.bits, weight_bits=plan.weight_bits)
     return KernelSource(name, "\n".join(lines), around.grid, tile.threads, shared)
+
+
+def _x_bytes(nest: Nest) -> str:
+    """The operand as the template takes it: signed bytes by another name."""
+    assert isinstance(nest.body, Dot)
+    signed = nest.views[nest.body.x].elem == "i8"
+    name = f"v{nest.body.x}"
+    return f"reinterpret_cast<const unsigned char*>({name})" if signed else name
 
 
 def constants(nest: Nest, plan: Contraction) -> str:

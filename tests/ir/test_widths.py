@@ -13,8 +13,9 @@ def test_a_scheme_is_read(text: str, widths: Widths):
 
 @pytest.mark.parametrize("weight", range(2, 9))
 @pytest.mark.parametrize("activation", [4, 8])
-def test_what_is_printed_is_read_back(weight: int, activation: int):
-    widths = Widths(weight, activation)
+@pytest.mark.parametrize("per_token", [False, True])
+def test_what_is_printed_is_read_back(weight: int, activation: int, per_token: bool):
+    widths = Widths(weight, activation, per_token=per_token)
     assert parse_widths(str(widths)) == widths
 
 

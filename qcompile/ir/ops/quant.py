@@ -1,7 +1,7 @@
 """The three markers of quantization on an edge, and the borders of the integer program.
 
-Observe (identity, asks for a range) → FakeQuant (snaps to the grid, still float) → Quantize,
-Requantize and Dequantize (integers). Each runs, so each stage can be compared with the next.
+Observe (identity, asks for a range) → FakeQuant or FakeQuantDynamic (snaps to the grid, still
+float) → Quantize, Requantize and Dequantize (integers). Each runs, so each stage can be compared with the next.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from qcompile.ir.node import Node, op
 from qcompile.ir.types import F32, U8, Array, Scalar, TensorType
-from qcompile.ir.unit import Affine
+from qcompile.ir.unit import Affine, per_tensor
 
 PIECE = 1 << 21
+LEAST_PEAK = 2.0**-100  # of a vector that is scaled at run time: no quotient overflows
+ONE = per_tensor(1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class Spec:
 
     `symmetric`: zero point 0, and unsigned elements when no value is negative. `axis`: one scale
     per index of that axis. `method`: the range estimator's name (minmax, percentile, mse, entropy).
+    `along`: each vector along that axis gets its scale at run time, so nothing is calibrated.
     """
 
     elem: Scalar = U8
     symmetric: bool = False
     axis: int | None = None
     method: str = "minmax"
+    along: int | None = None
 
 
 @op
@@ -66,6 +70,32 @@ class FakeQuant(Node):
 
 
 @op
+class FakeQuantDynamic(Node):
+    """s · clip(round_half_even(x / s)) in float, s = max(|x|, 2^-100) / hi for each vector.
+
+    The vectors lie along `axis`; |x| is its greatest magnitude there, hi the greatest integer of
+    the signed format, and every operation one of IEEE float32. The zero point is 0, and the least
+    integer is never used. A vector of zeros stays zeros; the law is for finite values.
+    """
+
+    x: Node
+    elem: Scalar
+    axis: int
+
+    def infer(self) -> TensorType:
+        x = self.x.type
+        self.require(x.elem == F32, "quantizes float32 only")
+        self.require(self.elem.is_integer and self.elem.signed, f"wants signed, not {self.elem}")
+        self.require(0 <= self.axis < x.rank, f"axis {self.axis} of a tensor of rank {x.rank}")
+        return x
+
+    def evaluate(self, *operands: Array) -> Array:
+        (x,) = operands
+        scale = dynamic_scale(x, self.elem, self.axis)
+        return to_integers(x / scale, self.elem, ONE).astype(np.float32) * scale
+
+
+@op
 class Quantize(Node):
     """clip(round_half_even(x / scale) + zero_point), the division in float32."""
 
@@ -94,6 +124,12 @@ class Dequantize(Node):
     def evaluate(self, *operands: Array) -> Array:
         assert self.x.type.unit is not None
         return to_reals(operands[0], self.x.type.unit)
+
+
+def dynamic_scale(x: Array, elem: Scalar, axis: int) -> NDArray[np.float32]:
+    """max(|x|, 2^-100) / hi, the greatest magnitude of each vector along the axis, kept as 1."""
+    peak: NDArray[Any] = np.abs(x).max(axis, keepdims=True, initial=LEAST_PEAK)
+    return peak.astype(np.float32) / np.float32(elem.hi)
 
 
 def to_integers(x: Array, elem: Scalar, unit: Affine) -> NDArray[Any]:
