@@ -73,10 +73,7 @@ def sensitivities(
     total = dict.fromkeys(((site.name, widths) for site, widths in questions), 0.0)
     graph = study.graph_digest()
     for part in study.parts():
-        keys = {
-            (site.name, widths): _key(by, graph, part.samples_digest(), site, widths)
-            for site, widths in questions
-        }
+        keys = _keys(part, graph, questions, by)
         share = len(part.samples) / len(study.samples)
         for question, damage in _damages(part, keys, by, cache, say):
             total[question] += share * damage
@@ -87,6 +84,30 @@ def sensitivities(
         **by.facts,
     }
     return Sensitivities(by.name, facts, total)
+
+
+def known_damages(
+    study: Study, wanted: Mapping[str, Sequence[Widths]], *, by: Estimator, cache: Cache
+) -> int:
+    """How many of the damages need no measuring, since the cache has them for all samples."""
+    questions, graph = asked(study, wanted), study.graph_digest()
+    found = [
+        {
+            q
+            for q, place in _keys(part, graph, questions, by).items()
+            if _read(cache.get(place)) is not None
+        }
+        for part in study.parts()
+    ]
+    return len(set[tuple[str, Widths]].intersection(*found))
+
+
+def _keys(
+    part: Study, graph: str, questions: Sequence[tuple[Site, Widths]], by: Estimator
+) -> dict[tuple[str, Widths], str]:
+    """Where the cache has each damage."""
+    samples = part.samples_digest()
+    return {(site.name, w): _key(by, graph, samples, site, w) for site, w in questions}
 
 
 def _damages(

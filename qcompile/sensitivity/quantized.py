@@ -49,38 +49,26 @@ class Quantized:
     def mean_errors(self, given: Values) -> list[Tensor]:
         """Per option [samples, channels]: by how much each channel is too great."""
         real = self._network.apply(self._node, given)
-        axes = tuple(a for a in range(1, real.ndim) if a != self._channels)
-        return [self._means(value - real, axes) for value in self.values(given)]
+        return [channel_means(self._node, value - real) for value in self.values(given)]
 
     def shifted(self, shifts: Sequence[Tensor]) -> Change:
         """The values with what each channel is too great subtracted."""
 
         def change(_: int, given: Values) -> Iterator[Tensor]:
             for value, shift in zip(self.values(given), shifts, strict=True):
-                yield value - self._spread(shift)
+                yield value - spread(self._node, shift)
 
         return change
-
-    def _spread(self, shift: Tensor) -> Tensor:
-        ones = (1,) * (self._node.type.rank - 1 - self._channels)
-        return shift.to(torch.float32).reshape(-1, *ones)
-
-    @property
-    def _channels(self) -> int:
-        return self._node.type.rank - 1 if isinstance(self._node, MatMul) else 1
-
-    def _means(self, error: Tensor, axes: tuple[int, ...]) -> Tensor:
-        return error.mean(axes, dtype=torch.float64) if axes else error.to(torch.float64)
 
 
 def mean_shifts(change: Quantized, walk: Walk) -> list[Tensor]:
     """Per option the mean error of each channel, as compiling takes it out of the bias."""
     few = max(MEASURED // walk.network.batch, 1)
     parts = walk.each(lambda i: change.mean_errors(walk.batches[i]), few)
-    return [_certain(torch.cat(errors)) for errors in zip(*parts, strict=True)]
+    return [certain(torch.cat(errors)) for errors in zip(*parts, strict=True)]
 
 
-def _certain(errors: Tensor) -> Tensor:
+def certain(errors: Tensor) -> Tensor:
     """The mean over samples, less what they show by chance: m · max(0, 1 − e²/m²), e its standard
     error."""
     mean = errors.mean(0)
@@ -88,3 +76,19 @@ def _certain(errors: Tensor) -> Tensor:
         return mean
     doubt = errors.var(0, correction=1) / len(errors)
     return mean * (1 - doubt / mean.square().clamp_min(1e-300)).clamp_min(0)
+
+
+def channel_means(node: Node, value: Tensor) -> Tensor:
+    """[samples, channels] of a value of this contraction."""
+    axes = tuple(a for a in range(1, value.ndim) if a != _channels(node))
+    return value.mean(axes, dtype=torch.float64) if axes else value.to(torch.float64)
+
+
+def spread(node: Node, shift: Tensor) -> Tensor:
+    """One number per channel in a shape that is added to the contraction's value."""
+    ones = (1,) * (node.type.rank - 1 - _channels(node))
+    return shift.to(torch.float32).reshape(-1, *ones)
+
+
+def _channels(node: Node) -> int:
+    return node.type.rank - 1 if isinstance(node, MatMul) else 1
