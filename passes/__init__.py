@@ -9,6 +9,7 @@ from typing import Any
 PASSES: Mapping[str, str] = {
     "fold-constants": "qcompile.passes.fold_constants:FoldConstants",
     "canonicalize": "qcompile.passes.canonicalize:Canonicalize",
+    "fuse-norms": "qcompile.passes.fuse_norms:FuseNorms",
     "fuse-activations": "qcompile.passes.fuse_activations:FuseActivations",
     "fuse-padding": "qcompile.passes.fuse_padding:FusePadding",
     "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",

@@ -12,6 +12,7 @@ from qcompile.passes.canonicalize import Canonicalize
 from qcompile.passes.fold_batchnorm import FoldBatchNorm
 from qcompile.passes.fold_constants import FoldConstants
 from qcompile.passes.fuse_activations import FuseActivations
+from qcompile.passes.fuse_norms import FuseNorms
 from qcompile.passes.fuse_padding import FusePadding
 from qcompile.passes.invariants import FUSED, STATIC
 from qcompile.passes.pipeline import Observer, Pipeline
@@ -23,6 +24,7 @@ SIMPLIFY = Pipeline(
     (
         FoldConstants(),
         Canonicalize(),
+        FuseNorms(),
         FuseActivations(),
         FusePadding(),
         FoldBatchNorm(),
