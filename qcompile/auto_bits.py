@@ -29,7 +29,13 @@ from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_width
 from qcompile.passes.recipe import Recipe
 from qcompile.progress import Progress
 from qcompile.quantized import quantized
-from qcompile.sensitivity.estimate import DEFAULT, Estimator, estimator, sensitivities
+from qcompile.sensitivity.estimate import (
+    DEFAULT,
+    Estimator,
+    estimator,
+    known_damages,
+    sensitivities,
+)
 from qcompile.sensitivity.sites import Site
 from qcompile.sensitivity.study import Study, study
 from qcompile.sensitivity.table import Sensitivities
@@ -100,7 +106,9 @@ def _damages(
     """Measured, or found in the cache, so that a run that was ended goes on."""
     folder = default_cache(os.environ)
     cache = None if folder is None else Cache(folder)
-    say(f"sensitivities by {by.name}: {sum(map(len, allowed.values()))}")
+    before = 0 if cache is None else known_damages(given, allowed, by=by, cache=cache)
+    found = f", {before} of them found before" if before else ""
+    say(f"sensitivities by {by.name}: {sum(map(len, allowed.values()))}{found}")
     return sensitivities(given, allowed, by=by, cache=cache, say=say.tick)
 
 

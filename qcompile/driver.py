@@ -39,6 +39,7 @@ from qcompile.quality import layer_sqnr, output_sqnr
 from qcompile.quantized import quantized
 from qcompile.read import load
 from qcompile.report import write_report
+from qcompile.resume import begin
 from qcompile.stages import require_static, simplify, specify
 from qcompile.summary import Measured, constant_bytes, summarize
 from qcompile.targets import target
@@ -74,6 +75,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
     require_matches("--exclude", options.exclude, operations(real))
     job, by = Job(graph, real, recipe, options, say), wanted_judge(real, options)
+    run = begin(job, output)
     chosen = wanted_plan(job, by)
     recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
@@ -103,6 +105,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         if options.verify:
             say("verifying the artifact on its golden vectors")
             verify(built)  # check
+    run.finish()
     sizes = {
         "float_bytes": constant_bytes(real),
         "weight_bytes": constant_bytes(stages.integer),

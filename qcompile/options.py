@@ -98,10 +98,14 @@ class Options:
         }
 
     @property
-    def _judgement(self) -> dict[str, Any]:
+    def metric_name(self) -> str:
+        """The metric's name, that of a function as Python has it."""
         metric = self.metric
-        name = metric if isinstance(metric, str) else getattr(metric, "__qualname__", "callable")
-        return {"metric": name, "max_drop": self.max_drop}
+        return metric if isinstance(metric, str) else getattr(metric, "__qualname__", "callable")
+
+    @property
+    def _judgement(self) -> dict[str, Any]:
+        return {"metric": self.metric_name, "max_drop": self.max_drop}
 
 
 def _require_one_choice(options: Options) -> None:
