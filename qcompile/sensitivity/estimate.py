@@ -21,6 +21,7 @@ ESTIMATORS: Mapping[str, str] = {
     "loss-coefficient": "qcompile.sensitivity.loss_coefficient:LossCoefficient",
     "hessian-trace": "qcompile.sensitivity.hessian:HessianTrace",
     "hessian-diagonal": "qcompile.sensitivity.hessian:HessianDiagonal",
+    "hessian-eigenvalue": "qcompile.sensitivity.eigenvalue:HessianEigenvalue",
     "weight-error": "qcompile.sensitivity.closed_form:WeightError",
     "rate-distortion": "qcompile.sensitivity.closed_form:RateDistortion",
 }

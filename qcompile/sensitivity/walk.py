@@ -54,7 +54,7 @@ class Walk:
         E‖y' − y‖² / E‖y‖² over all samples, the mean over outputs. `change` gives, for the place of
         a batch and its values, tensors that are its own.
         """
-        beside, cone = self._cone(node)
+        beside, cone = self.beyond(node)
 
         def errors(i: int) -> list[list[float]]:
             values = self.network.run(beside, dict(self.batches[i]))
@@ -80,7 +80,7 @@ class Walk:
         ratios = [e / p if p else e for e, p in zip(errors, self.powers, strict=True)]
         return sum(ratios) / len(ratios)
 
-    def _cone(self, node: Node) -> tuple[list[Step], list[Step]]:
+    def beyond(self, node: Node) -> tuple[list[Step], list[Step]]:
         """What else is needed behind the node and not computed yet; what lies behind it."""
         graph, known = self.network.graph, self.batches[0]
         inside = behind(graph, node)
