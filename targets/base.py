@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.recipe import Recipe
+from qcompile.targets.steps import ProgramStep
 
 Arrays = Mapping[str, Array]
 
@@ -116,6 +117,17 @@ class Target(Protocol):
 
     def refusals(self, graph: Graph) -> Sequence[str]:
         """One sentence for each node that the target has no kernel for."""
+        ...
+
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """What a deployed graph's program does, step by step; nothing is built for it.
+
+        `TargetError` says why where the program is not ours to cut into steps.
+        """
+        ...
+
+    def here(self) -> str:
+        """The device of this machine that runs the programs themselves, in words; or nothing."""
         ...
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:

@@ -10,6 +10,8 @@ from qcompile.ir.types import Array
 from qcompile.targets.base import Arrays
 from qcompile.targets.tensors import Tensor
 
+THIS_PROCESSOR = "this processor"
+
 
 class Opened(Protocol):
     """What both kinds of library give: arrays in, arrays out, in the order of their tensors."""
@@ -28,6 +30,10 @@ class Opened(Protocol):
 
     def trace(self, inputs: Sequence[Array]) -> Iterable[tuple[str, Array]]:
         """Named values, step by step."""
+        ...
+
+    def times(self, inputs: Sequence[Array]) -> Sequence[tuple[str, str, int]]:
+        """One run on reals: node, kernel and nanoseconds of each step."""
         ...
 
 
@@ -53,6 +59,11 @@ class LibraryRuntime:
         for name, value in self.library.trace(self._ordered(inputs)):
             if name in self.layers:
                 yield name, value
+
+    def times(self, inputs: Arrays) -> list[tuple[str, int]]:
+        """One run on reals: kernel and nanoseconds of each step that it takes."""
+        found = self.library.times(self._ordered(inputs))
+        return [(kernel, taken) for _, kernel, taken in found]
 
     def _run(self, inputs: Arrays, *, raw: bool) -> dict[str, Array]:
         values = self.library.run(self._ordered(inputs), raw_outputs=raw)

@@ -37,9 +37,14 @@ def found_device(least: tuple[int, int] = (0, 0), *, driver: str = DRIVER) -> bo
 
     Later devices take the kernels as PTX; on earlier ones they cannot run at all.
     """
+    return named_device(least, driver=driver) != ""
+
+
+def named_device(least: tuple[int, int] = (0, 0), *, driver: str = DRIVER) -> str:
+    """The name of the device that `found_device` means, or nothing."""
     try:
         cuda = c.CDLL(driver)
         found = cuda.cuInit(0) or first_device(cuda)
     except (OSError, AttributeError):
-        return False
-    return isinstance(found, Device) and found.capability >= least
+        return ""
+    return found.name if isinstance(found, Device) and found.capability >= least else ""

@@ -19,7 +19,7 @@ from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.cuda.build import Kernel
 from qcompile.targets.cuda.devices import A10, A100, H100, L4, ORIN, T4, Chip, int4_emulation
-from qcompile.targets.cuda.driver import found_device
+from qcompile.targets.cuda.driver import found_device, named_device
 from qcompile.targets.cuda.emit import KERNELS, build
 from qcompile.targets.cuda.emulator import emulator_library
 from qcompile.targets.cuda.gates import Limit, check_resources
@@ -27,9 +27,13 @@ from qcompile.targets.cuda.host import LIBRARY
 from qcompile.targets.cuda.instructions import INT4
 from qcompile.targets.cuda.library import CudaLibrary
 from qcompile.targets.cuda.lowering import DeviceLowering, on
+from qcompile.targets.cuda.steps import kernel_of
 from qcompile.targets.layers import layer_names
+from qcompile.targets.loops.draft import Step_
+from qcompile.targets.loops.program import program_steps
 from qcompile.targets.loops.select import lower, refused
 from qcompile.targets.opened import LibraryRuntime
+from qcompile.targets.steps import ProgramStep
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,18 @@ class CudaTarget:
     def refusals(self, graph: Graph) -> Sequence[str]:
         """Nodes without a kernel."""
         return refused(self._lowering(graph))
+
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """Kernels with the times that the cost model predicts, or that were measured."""
+        return program_steps(self._lowering(graph), self._told)
+
+    def _told(self, step: Step_) -> tuple[str, float]:
+        ready = kernel_of(step, self.chip)
+        return ready.source.name, ready.milliseconds
+
+    def here(self) -> str:
+        """The GPU, if it is the chip or a later one."""
+        return named_device(self.chip.capability)
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """Kernels, plan, weights and the library that runs them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qcompile.errors import ArtifactError
+from qcompile.errors import ArtifactError, TargetError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
@@ -18,6 +18,8 @@ from qcompile.targets.borders import borders
 from qcompile.targets.onnx.emit import STEM, emit_integer, emit_qdq, refusals
 from qcompile.targets.onnx.names import value_names
 from qcompile.targets.onnx.program import OnnxProgram
+from qcompile.targets.opened import THIS_PROCESSOR
+from qcompile.targets.steps import ProgramStep
 
 _NATIVE = {"ConvInteger": "native", "MatMulInteger": "native", "int64 rescale": "native"}
 
@@ -41,6 +43,16 @@ class OnnxInteger:
     def refusals(self, graph: Graph) -> Sequence[str]:
         """Nodes without an ONNX form."""
         return refusals(graph)
+
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """None of its own."""
+        raise TargetError(
+            f"{self.name} is run by onnxruntime, whose kernels and memory are its own"
+        )
+
+    def here(self) -> str:
+        """This processor: it runs everywhere."""
+        return THIS_PROCESSOR
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """The model, and where its integers are found by name."""
@@ -74,6 +86,16 @@ class OnnxQdq:
     def refusals(self, graph: Graph) -> Sequence[str]:
         """Nodes without an ONNX form."""
         return refusals(graph)
+
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """None of its own."""
+        raise TargetError(
+            f"{self.name} is run by onnxruntime, whose kernels and memory are its own"
+        )
+
+    def here(self) -> str:
+        """This processor: it runs everywhere."""
+        return THIS_PROCESSOR
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """The model; its outputs are reals."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qcompile.errors import TargetError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.recipe import Recipe
 from qcompile.program.graph_file import read_graph, write_graph
 from qcompile.targets.base import Arrays, Emitted, Stages
 from qcompile.targets.borders import Borders, borders
+from qcompile.targets.opened import THIS_PROCESSOR
+from qcompile.targets.steps import ProgramStep
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Reference:
     def refusals(self, graph: Graph) -> Sequence[str]:
         """None: everything that can be typed can be run."""
         return ()
+
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """None of its own."""
+        raise TargetError(
+            "reference interprets: it has neither kernels to time nor a plan of memory"
+        )
+
+    def here(self) -> str:
+        """This processor: it runs everywhere."""
+        return THIS_PROCESSOR
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """The graph's text and its weights."""

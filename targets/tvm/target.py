@@ -14,9 +14,11 @@ from qcompile.ir.types import TensorType
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.layers import layer_names
+from qcompile.targets.loops.program import program_steps
 from qcompile.targets.loops.select import refused
-from qcompile.targets.opened import LibraryRuntime
-from qcompile.targets.tvm.build import LIBRARY, build
+from qcompile.targets.opened import THIS_PROCESSOR, LibraryRuntime
+from qcompile.targets.steps import ProgramStep
+from qcompile.targets.tvm.build import LIBRARY, build, kernel_name
 from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
 from qcompile.targets.tvm.library import Library
@@ -47,6 +49,14 @@ class NativeTarget:
         """Nodes without a kernel."""
         return refused(native(graph, self.isa))
 
+    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+        """Kernels by the names under which the library calls them; times only a table knows."""
+        return program_steps(native(graph, self.isa), lambda step: (kernel_name(step.nest), None))
+
+    def here(self) -> str:
+        """This processor, if it is of the kind."""
+        return "" if is_foreign(self.isa) else THIS_PROCESSOR
+
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """Kernels, runtime and weights."""
         built = build(graph, self.isa, folder, threads=threads)
@@ -76,7 +86,7 @@ class NativeTarget:
             return EmulatedRuntime(folder, self.isa, tuple(about["inputs"]), real, raw)
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
         library = Library(folder / LIBRARY, folder, threads=threads, checked=checked)
-        return LibraryRuntime(library, frozenset(about["layers"]), "this processor")
+        return LibraryRuntime(library, frozenset(about["layers"]), THIS_PROCESSOR)
 
 
 def _port(name: str, kind: TensorType) -> list[Any]:

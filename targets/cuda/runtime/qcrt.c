@@ -161,6 +161,9 @@ static qc_status open_driver(qc_model *model) {
   if (model->driver.field == NULL && missing == NULL) missing = symbol;
   QC_DRIVER_FUNCTIONS(QC_FIND)
 #undef QC_FIND
+#define QC_FIND(field, symbol, parameters) *(void **)&model->driver.field = dlsym(library, symbol);
+  QC_TIMING_FUNCTIONS(QC_FIND)
+#undef QC_FIND
   if (missing != NULL) {
     dlclose(library);
     memset(&model->driver, 0, sizeof model->driver);
@@ -506,6 +509,7 @@ static qc_status launch_one(qc_model *model, const qc_launch *launch, void **arg
 /* What is done around each launch of a run. */
 typedef struct {
   int waits; /* for each launch, to know which one fails */
+  CUevent *marks; /* one before each launch and one behind the last */
   qc_trace_function show;
   void *user;
 } qc_manner;
@@ -516,6 +520,7 @@ static qc_status launch_all(qc_model *model, uint32_t flags, CUstream stream, co
   void **arguments = model->arguments;
   for (uint32_t i = 0; i < model->plan.launches; i++) {
     const qc_launch *launch = &model->plan.launch[i];
+    if (manner->marks != NULL) TRY(CALL(model, EventRecord, manner->marks[i], stream));
     if (!skipped(launch, flags)) {
       TRY(launch_one(model, launch, arguments, stream));
       CUresult result = manner->waits ? model->driver.StreamSynchronize(stream) : CUDA_OK;
@@ -526,7 +531,7 @@ static qc_status launch_all(qc_model *model, uint32_t flags, CUstream stream, co
     }
     arguments += launch->count;
   }
-  return QC_OK;
+  return manner->marks == NULL ? QC_OK : CALL(model, EventRecord, manner->marks[model->plan.launches], stream);
 }
 
 /* The launches as a graph, made at their first use. */
@@ -692,6 +697,45 @@ EXPORT qc_status qc_trace(qc_model *model, const void *const *inputs, void *cons
   const qc_manner manner = {.waits = 1, .show = function, .user = user};
   TRY(enter(model));
   return leave(model, run_traced(model, inputs, outputs, flags, &manner));
+}
+
+/* timing */
+
+static qc_status elapsed(qc_model *model, const CUevent *marks, uint32_t flags, int64_t *nanoseconds) {
+  for (uint32_t i = 0; i < model->plan.launches; i++) {
+    float milliseconds = 0;
+    if (!skipped(&model->plan.launch[i], flags))
+      TRY(CALL(model, EventElapsedTime, &milliseconds, marks[i], marks[i + 1]));
+    nanoseconds[i] = (int64_t)((double)milliseconds * 1e6 + 0.5);
+  }
+  return QC_OK;
+}
+
+static qc_status run_timed(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags,
+                           int64_t *nanoseconds) {
+  const uint32_t count = model->plan.launches + 1;
+  uint32_t made = 0;
+  CUevent *marks = calloc(count, sizeof *marks);
+  qc_status status = marks == NULL ? fail(model, QC_NO_MEMORY, "no memory for %u events", count) : QC_OK;
+  for (; status == QC_OK && made < count; made += status == QC_OK) status = CALL(model, EventCreate, &marks[made], 0);
+  const qc_manner manner = {.marks = marks};
+  if (status == QC_OK) status = run_traced(model, inputs, outputs, flags, &manner);
+  if (status == QC_OK) status = elapsed(model, marks, flags, nanoseconds);
+  for (uint32_t i = 0; i < made; i++) model->driver.EventDestroy(marks[i]);
+  free(marks);
+  return status;
+}
+
+EXPORT qc_status qc_time(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags,
+                         int64_t *nanoseconds) {
+  if (model == NULL) return QC_BAD_ARGUMENT;
+  if (nanoseconds == NULL) return fail(model, QC_BAD_ARGUMENT, "qc_time: no place for the times");
+  const qc_driver *d = &model->driver;
+  if (d->EventCreate == NULL || d->EventDestroy == NULL || d->EventRecord == NULL || d->EventElapsedTime == NULL)
+    return fail(model, QC_NO_DRIVER, "the driver has no events to measure time with");
+  TRY(check_run(model, inputs, outputs, flags));
+  TRY(enter(model));
+  return leave(model, run_timed(model, inputs, outputs, flags, nanoseconds));
 }
 
 /* describing */

@@ -142,6 +142,12 @@ typedef void (*qc_trace_function)(void *user, const qc_tensor *value, const void
 qc_status qc_trace(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags,
                    qc_trace_function function, void *user);
 
+/* Runs the model step by step, without a graph, and tells how long each step took on the device, with
+   the gap before it: nanoseconds has qc_step_count places; a step that is not taken took 0. outputs
+   may be NULL. */
+qc_status qc_time(qc_model *model, const void *const *inputs, void *const *outputs, uint32_t flags,
+                  int64_t *nanoseconds);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,7 @@ typedef struct qc_cu_function *CUfunction;
 typedef struct qc_cu_stream *CUstream;
 typedef struct qc_cu_graph *CUgraph;
 typedef struct qc_cu_graph_exec *CUgraphExec;
+typedef struct qc_cu_event *CUevent;
 
 enum {
   CUDA_OK = 0,
@@ -68,9 +69,17 @@ enum {
   X(GraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec))                                         \
   X(GraphDestroy, "cuGraphDestroy", (CUgraph))
 
+/* What only qc_time needs: a driver without them runs models all the same. */
+#define QC_TIMING_FUNCTIONS(X)                                                                     \
+  X(EventCreate, "cuEventCreate", (CUevent *, unsigned))                                           \
+  X(EventDestroy, "cuEventDestroy_v2", (CUevent))                                                  \
+  X(EventRecord, "cuEventRecord", (CUevent, CUstream))                                             \
+  X(EventElapsedTime, "cuEventElapsedTime", (float *, CUevent, CUevent))
+
 typedef struct {
 #define QC_FIELD(field, symbol, parameters) CUresult(*field) parameters;
   QC_DRIVER_FUNCTIONS(QC_FIELD)
+  QC_TIMING_FUNCTIONS(QC_FIELD)
 #undef QC_FIELD
 } qc_driver;
 

@@ -135,6 +135,18 @@ def test_it_is_traced(kernels, driver: Path, built: Place, tmp_path: Path):
     np.testing.assert_array_equal(values["packed"], low_halves(weighted(x)))
 
 
+def test_steps_are_timed_one_by_one(kernels, driver: Path, built: Place, tmp_path: Path):
+    x, y = drawn()
+    with CudaLibrary(built.library, artifact(tmp_path, kernels), driver=driver) as library:
+        times = library.times([x, y])
+        assert [(node, kernel) for node, kernel, _ in times] == list(library.steps)
+    real = [
+        t for launch, (*_, t) in zip(LAUNCHES, times, strict=True) if "RAW" not in launch.phase.name
+    ]
+    assert all(taken > 0 for taken in real)
+    assert sum(taken for *_, taken in times) == sum(real)
+
+
 STRAY = Launch("stray", 1, 1, 0, (Arena(0),), Phase.BODY, "faulty")
 
 

@@ -54,7 +54,7 @@ def test_only_the_interface_is_visible(built: Place):
     command = ["nm", "-D", "--defined-only", str(built.library)]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     names = [line.split()[-1] for line in listed.splitlines()]
-    assert len(names) == 24
+    assert len(names) == 25
     assert all(name.startswith("qc_") for name in names)
 
 

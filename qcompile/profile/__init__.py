@@ -1,0 +1,1 @@
+"""Times measured on a device: how they are taken, kept and looked up."""
