@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.passes.choose_widths import Choice, choose_widths
-from qcompile.passes.recipe import Recipe
+from qcompile.passes.recipe import TRANSFORMED_BITS, Recipe
 from qcompile.passes.roles import Role, activations, role
 
 
@@ -41,7 +42,7 @@ def demand(graph: Graph, recipe: Recipe) -> Demand:
         for user in graph.users[node]:
             wants = user not in idle and _needs(user, node, bits, graph, roles, recipe)
             passed = bits.get(user, ()) if roles[user] is Role.MOVE else ()
-            own = passed[0] if passed else chosen.get(user, full)
+            own = passed[0] if passed else _width(user, chosen, full)
             reads[user, node] = own if wants else 0
             found.add(reads[user, node])
         if node in graph.results:
@@ -110,6 +111,11 @@ def scales_at_run_time(node: Node, choices: Mapping[Node, Choice], recipe: Recip
     return asked and not recipe.excludes(node) and role(node) is Role.ACCUMULATE
 
 
+def _width(user: Node, chosen: Mapping[Node, int], full: int) -> int:
+    """A transform spreads outliers, which 8 bits before it would have rounded everything to."""
+    return TRANSFORMED_BITS if isinstance(user, Hadamard) else chosen.get(user, full)
+
+
 def _needs(
     user: Node,
     value: Node,
@@ -121,6 +127,8 @@ def _needs(
     if value not in activations(user):
         return False
     match roles[user]:
+        case Role.ACCUMULATE if isinstance(user, Hadamard) and not recipe.wide_sums:
+            return False
         case Role.ACCUMULATE | Role.TABLE:
             return True
         case Role.MOVE:

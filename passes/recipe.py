@@ -11,6 +11,8 @@ from qcompile.ir.widths import Widths
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.patterns import names
 
+TRANSFORMED_BITS = 16  # of what a Hadamard transform reads
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -33,8 +35,10 @@ class Recipe:
         return any(names(pattern, node) for pattern in self.exclude)
 
     def activation_of(self, bits: int) -> Spec:
-        """How an edge of this width is quantized."""
+        """How an edge of this width is quantized; one of 16 bits keeps its whole range."""
         elem = self.activation.elem
+        if bits == TRANSFORMED_BITS:
+            return Spec(Scalar(f"i{bits}"), symmetric=False, method="minmax")
         if bits == elem.bits:
             return self.activation
         return replace(self.activation, elem=Scalar(f"{elem.name[0]}{bits}"))

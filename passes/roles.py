@@ -8,6 +8,7 @@ from enum import Enum
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Add, Mul, Sub
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import FakeQuant, Observe
@@ -48,6 +49,7 @@ _ALWAYS: Mapping[type[Node], Role] = {
     Input: Role.SOURCE,
     Const: Role.SOURCE,
     AveragePool: Role.ACCUMULATE,
+    Hadamard: Role.ACCUMULATE,
     ReduceMean: Role.ACCUMULATE,
     ReduceSum: Role.ACCUMULATE,
     p.Relu: Role.CLAMP,

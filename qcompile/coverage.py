@@ -9,11 +9,13 @@ from math import prod
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.integer import Requantize
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Quantize
 from qcompile.ir.ops.reduce import ArgMax, ArgMin
 from qcompile.ir.ops.source import Const, Input
+from qcompile.numerics.hadamard import additions
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import Role, role
 
@@ -93,7 +95,10 @@ def why_float(node: Node, recipe: Recipe) -> str:
 
 
 def macs(node: Node) -> int:
-    """Multiply-accumulates of a contraction, 0 for anything else."""
+    """Multiply-accumulates of a contraction, 0 for anything else.
+
+    Each addition of a Hadamard transform counts as one: size·(k + K) for a block of size K·2^k.
+    """
     sizes = [d for d in node.type.shape if isinstance(d, int)]
     match node:
         case Conv(w=w):
@@ -104,5 +109,7 @@ def macs(node: Node) -> int:
         case MatMul(a=a):
             inner = a.type.shape[-1]
             return prod(sizes) * (inner if isinstance(inner, int) else 1)
+        case Hadamard(size=size):
+            return prod(sizes) // size * additions(size)
         case _:
             return 0

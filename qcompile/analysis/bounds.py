@@ -11,13 +11,22 @@ from numpy.typing import NDArray
 
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Mul, Sub
-from qcompile.ir.ops.integer import PROBABILITY_BITS, Lut, Requantize, SoftmaxInteger
+from qcompile.ir.ops.hadamard import Hadamard
+from qcompile.ir.ops.integer import (
+    PROBABILITY_BITS,
+    ExpandGroups,
+    Lut,
+    Requantize,
+    SoftmaxInteger,
+    constant_integers,
+)
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Relu
 from qcompile.ir.ops.pool import AveragePool
 from qcompile.ir.ops.reduce import ReduceMean, ReduceSum
 from qcompile.ir.ops.resize import FRACTION_BITS, ResizeLinear
 from qcompile.ir.ops.source import Const
+from qcompile.ir.types import I8
 from qcompile.numerics.rounding import shift_half_up
 
 Interval = tuple[int, int]
@@ -58,8 +67,9 @@ class Bounds:
 
     def _derive(self, node: Node) -> Interval:
         match node:
-            case Const():
-                return _extent(np.asarray(node.array))
+            case Const() | ExpandGroups():
+                values = constant_integers(node)
+                return (I8.lo, I8.hi) if values is None else _extent(values)
             case Requantize(lo=lo, hi=hi):
                 return self._requantized(node, lo, hi)
             case Conv(x=x, w=w, bias=bias) | ConvTranspose(x=x, w=w, bias=bias):
@@ -71,6 +81,8 @@ class Bounds:
                 return self._arithmetic(node)
             case AveragePool() | ReduceSum() | ReduceMean() | ResizeLinear():
                 return self._summed(node)
+            case Hadamard():
+                return self._turned(node)
             case _:
                 return self._moved(node)
 
@@ -96,6 +108,15 @@ class Bounds:
                 factor = prod(lengths[axis] for axis in node.axes)
         lo, hi = self.centred(node.x)
         return min(lo, 0) * factor, max(hi, 0) * factor
+
+    def _turned(self, node: Hadamard) -> Interval:
+        """Each sum takes p terms as they are and size − p negated; p is (size + Σ of signs) / 2."""
+        lo, hi = self.centred(node.x)
+        low, high = min(lo, 0), max(hi, 0)
+        kept = (node.size + node.sums(_ones(node))) // 2
+        least = kept * low - (node.size - kept) * high
+        most = kept * high - (node.size - kept) * low
+        return int(least.min()), int(most.max())
 
     def _moved(self, node: Node) -> Interval:
         """Moves give what they take, or the zero point that fills a border."""
@@ -123,12 +144,12 @@ class Bounds:
         return min(max(min(low, 0) + zero, lo), hi), max(min(max(high, 0) + zero, hi), lo)
 
     def _contraction(self, node: Node, x: Node, w: Node, bias: Node | None, axis: int) -> Interval:
-        if not isinstance(w, Const):
+        weights = constant_integers(w)
+        if weights is None:
             terms = int(np.prod([d for d in w.type.shape if isinstance(d, int)]))
             reach = self.magnitude(x) * self.magnitude(w) * terms
             return -reach, reach
         lo, hi = self.centred(x)
-        weights = np.asarray(w.array)
         axes = tuple(a for a in range(weights.ndim) if a != axis)
         low, high = _sums(weights, min(lo, 0), max(hi, 0), axes)
         repeat = node.groups if isinstance(node, ConvTranspose) else 1
@@ -136,15 +157,21 @@ class Bounds:
         return _with_bias(low, high, bias)
 
     def _product(self, a: Node, b: Node, bias: Node | None, node: Node) -> Interval:
-        if isinstance(b, Const):
+        weights = constant_integers(b)
+        if weights is not None:
             lo, hi = self.centred(a)
-            weights = np.asarray(b.array)
             low, high = _sums(weights, lo, hi, (weights.ndim - 2,))
             return _with_bias(low.reshape(-1, low.shape[-1]), high, bias)
         inner = a.type.shape[-1]
         assert isinstance(inner, int)
         reach = self.magnitude(a) * self.magnitude(b) * inner
         return _with_bias(np.array([-reach]), np.array([reach]), bias)
+
+
+def _ones(node: Hadamard) -> NDArray[np.int64]:
+    """One block of ones, along the node's axis."""
+    shape = [node.size if axis == node.axis else 1 for axis in range(node.type.rank)]
+    return np.ones(shape, np.int64)
 
 
 def _sums(

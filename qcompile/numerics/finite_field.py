@@ -27,14 +27,13 @@ def characters(p: int, k: int) -> Ints:
 
     Element number i has the digits of i to the base p as its coefficients; p is odd.
     """
-    weights = p ** np.arange(k)
-    digits = np.arange(p**k)[:, None] // weights % p
-    character = _of_each(p, k)
-    difference = np.zeros((p**k, p**k), np.int64)
-    for place, weight in enumerate(weights):
-        column = digits[:, place]
-        difference += (column[:, None] - column[None, :]) % p * weight
-    return character[difference]
+    q = int(p**k)
+    elements = np.arange(q, dtype=np.int64)
+    difference = np.zeros((q, q), np.int64)
+    for weight in (int(p**place) for place in range(k)):
+        digit = elements // weight % p
+        difference += (digit[:, None] - digit[None, :]) % p * weight
+    return _of_each(p, k)[difference]
 
 
 def _of_each(p: int, k: int) -> Ints:

@@ -1,8 +1,8 @@
 """Hadamard matrices of every order that is known here, and their fast transforms.
 
-H is n x n of ±1 with H·Hᵀ = n·I. An order n = K·2^k is H_K ⊗ H_{2^k} (numpy's `kron`), with the least
-K for which there is a matrix; so x·H takes n·(k + K) additions: butterflies on K contiguous runs,
-then a K x K product across them.
+H is n x n of ±1 with H·Hᵀ = n·I. Order n = K·2^k is H_K ⊗ H_{2^k} (numpy's `kron`), K the least for
+which there is a matrix; so x·H takes n·(k + K) additions: butterflies on K contiguous runs, then a
+K x K product across them.
 """
 
 from __future__ import annotations
@@ -51,6 +51,21 @@ def factored(n: int) -> tuple[int, int] | None:
         if n >> k == 1 or _is_core(n >> k):
             return n >> k, k
     return None
+
+
+def kronecker_factors(n: int) -> tuple[int, ...]:
+    """Orders f with H_n = H_f0 ⊗ H_f1 ⊗ …, for machines that multiply and add: Σ f is small.
+
+    The last is 16, a register's worth of neighbours; those before are K and powers of two up to 8.
+    Orders with fewer than four factors of two stay whole. `ValueError` for unknown orders.
+    """
+    core, k = _factors(n)
+    if k < 4:
+        return (n,)
+    rest = k - 4
+    count = -(-rest // 3)
+    parts = [1 << (rest // count + (i < rest % count)) for i in range(count)]
+    return (*((core,) if core > 1 else ()), *parts, 16)
 
 
 def block_size(n: int) -> int:

@@ -41,7 +41,7 @@ def randomized(h: NDArray[Any], rng: np.random.Generator) -> Matrix:
 
 
 def klt(covariance: NDArray[Any]) -> Matrix:
-    """Eigenvectors as columns, the greatest eigenvalue first; the largest entry of each positive."""
+    """Eigenvectors as columns, the greatest eigenvalue first; each one's largest entry positive."""
     _, vectors = np.linalg.eigh(np.asarray(covariance, np.float64))
     ordered: Matrix = vectors[:, ::-1]
     largest = np.abs(ordered).argmax(0)

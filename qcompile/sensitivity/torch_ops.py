@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from math import prod, sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Sub
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import FakeQuant
@@ -25,6 +27,8 @@ from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceSum, 
 from qcompile.ir.ops.shape import Concat, Pad, Reshape, Slice, Transpose
 from qcompile.ir.types import Array, Scalar
 from qcompile.ir.unit import Affine
+from qcompile.numerics.hadamard import hadamard, kronecker_factors
+from qcompile.numerics.rotations import signs
 
 Tensor = torch.Tensor
 Operation: TypeAlias = Callable[..., Tensor]
@@ -74,8 +78,8 @@ def native(node: Node, batched: Sequence[bool]) -> Operation | None:
             return _conv_transpose(node)
         case MatMul() if _aligned(node, batched):
             return _matmul
-        case MaxPool() | AveragePool():
-            return _pool(node)
+        case MaxPool() | AveragePool() | Hadamard():
+            return _hadamard(node) if isinstance(node, Hadamard) else _pool(node)
         case Softmax(axis=axis) if axis:
             return _one(lambda x: torch.softmax(x, axis))
         case Reshape() | Transpose() | Concat() | Slice() | Pad():
@@ -185,6 +189,28 @@ def _pool(node: MaxPool | AveragePool) -> Operation | None:
         return None
     counted = node.count_border
     return _one(lambda x: F.avg_pool2d(x, node.kernel, node.stride, before, False, counted))
+
+
+def _hadamard(node: Hadamard) -> Operation | None:
+    """A product for each factor of the matrix, the last one first."""
+    if node.axis == 0:
+        return None
+    share = 1 / sqrt(node.size)
+    run = prod(static(node.type.shape[node.axis + 1 :]))
+    shape = (node.size, *(1,) * (node.type.rank - node.axis - 1))
+    turned = torch.as_tensor(signs(node.size, node.seed).astype(np.float32) * share)
+    found = [hadamard(order) for order in kronecker_factors(node.size)]
+    matrices = [torch.as_tensor(h.T.astype(np.float32)) for h in found if h is not None]
+
+    def transform(x: Tensor) -> Tensor:
+        blocks = x.reshape(*x.shape[: node.axis], -1, *shape[:1], *x.shape[node.axis + 1 :])
+        total, width = blocks * turned.reshape(shape).to(x.dtype), run
+        for matrix in reversed(matrices):
+            total = matrix.to(x.dtype) @ total.reshape(-1, len(matrix), width)
+            width *= len(matrix)
+        return total.reshape(x.shape)
+
+    return transform
 
 
 def _move(node: Node, batched: Sequence[bool]) -> Operation | None:

@@ -12,6 +12,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Binary, Prelu, Where
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
@@ -42,7 +43,7 @@ ROWS = (
 )  # fmt: skip
 ROOTS = (
     Conv, ConvTranspose, MatMul, MaxPool, AveragePool, ReduceSum, ReduceMean, ReduceMax, ReduceMin,
-    ResizeLinear, *ROWS,
+    ResizeLinear, Hadamard, *ROWS,
 )  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qcompile.errors import NotLegal
 from qcompile.ir.dims import is_static, static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
 from qcompile.ir.ops.quant import Dequantize, Quantize
@@ -20,17 +22,22 @@ from qcompile.targets.loops.draft import External, Step_, Value
 from qcompile.targets.loops.fuse import POINTWISE, ROWS, Group, groups
 from qcompile.targets.loops.layout import Layout, channels_last, dense, merge_halos, row_major
 from qcompile.targets.loops.lower.fold import pool, pool_fill, pool_halo, reduce
+from qcompile.targets.loops.lower.hadamard import innermost, turn
 from qcompile.targets.loops.lower.movement import move
 from qcompile.targets.loops.lower.picture import interleave, is_picture
 from qcompile.targets.loops.lower.pointwise import pointwise
 from qcompile.targets.loops.lower.rows import rows
 from qcompile.targets.loops.lower.sampling import interpolate
-from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.lowering import Contract, Lowering
 from qcompile.targets.loops.pointwise import stored
 from qcompile.targets.loops.weights import halo_of, zero_of
 
 SPATIAL = (Conv, ConvTranspose, MaxPool, AveragePool, ResizeNearest, ResizeLinear)
 CARRIES = (*POINTWISE, Concat, Slice, Pad, Expand)
+FAMILIES: Mapping[type[Node], Contract] = {
+    MaxPool: pool, AveragePool: pool, ReduceSum: reduce, ReduceMean: reduce, ReduceMax: reduce,
+    ReduceMin: reduce, ResizeLinear: interpolate, Hadamard: turn,
+}  # fmt: skip
 KNOWN = ("u8", "i8", "i16", "i32", "i64", "f32", "bool")
 
 
@@ -128,12 +135,8 @@ def _group(ctx: Lowering, group: Group, hints: set[Node]) -> None:
             pointwise(ctx, group, ctx.allocate(group.head))
         case Conv() | ConvTranspose() | MatMul() as node:
             ctx.contraction(node)(ctx, group)
-        case MaxPool() | AveragePool():
-            pool(ctx, group)
-        case ReduceSum() | ReduceMean() | ReduceMax() | ReduceMin():
-            reduce(ctx, group)
-        case ResizeLinear():
-            interpolate(ctx, group)
+        case node if type(node) in FAMILIES:
+            FAMILIES[type(node)](ctx, group)
         case node if isinstance(node, ROWS):
             rows(ctx, group)
         case _:
@@ -179,6 +182,8 @@ def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
         return ctx.packed(shape, last, elem)
     if isinstance(group.root, MatMul):
         return ctx.row_major(shape, elem)
+    if isinstance(group.root, Hadamard):
+        return ctx.packed(shape, innermost(group.root), elem)
     if isinstance(group.root, ReduceSum | ReduceMean | ReduceMax | ReduceMin):
         return _reduced_layout(ctx, group.root, shape, elem)
     for node in group.reads:

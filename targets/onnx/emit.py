@@ -11,11 +11,13 @@ from qcompile.errors import NotLegal
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize
 from qcompile.targets.onnx import borders, files, rescale
 from qcompile.targets.onnx.contract import CONTRACTIONS
 from qcompile.targets.onnx.foreign import foreign, usable_opsets
+from qcompile.targets.onnx.hadamard import transform
 from qcompile.targets.onnx.model import OPSETS, Handler, NeedsOpset, Writer
 from qcompile.targets.onnx.moving import MOVING
 from qcompile.targets.onnx.pointwise import POINTWISE
@@ -30,6 +32,7 @@ HANDLERS: dict[type[Node], Handler] = {
     **MOVING,
     **REDUCING,
     **CONTRACTIONS,
+    Hadamard: transform,
     Requantize: rescale.requantize,
     Lut: rescale.lut,
     SoftmaxInteger: softmax_integer,

@@ -1,3 +1,5 @@
+from functools import reduce
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -11,6 +13,7 @@ from qcompile.numerics.hadamard import (
     factored,
     fast_hadamard,
     hadamard,
+    kronecker_factors,
 )
 from qcompile.numerics.hadamard_paley import has_paley_one, has_paley_two
 from qcompile.numerics.hadamard_williamson import has_williamson, over_t_matrices
@@ -64,7 +67,7 @@ def test_only_williamson_serves(n):
 @pytest.mark.parametrize("n", T_MATRICES)
 def test_only_t_matrices_serve(n):
     assert over_t_matrices(n) is not None
-    assert not (has_paley_one(n) or has_paley_two(n) or has_williamson(n))
+    assert not any(known(n) for known in (has_paley_one, has_paley_two, has_williamson))
 
 
 def test_orders_below_1000_that_stay_unknown_are_these():
@@ -92,6 +95,23 @@ def test_a_matrix_is_its_core_times_sylvester(n):
     core, k = factored(n)
     wanted = np.kron(hadamard(core), scipy.linalg.hadamard(1 << k))
     np.testing.assert_array_equal(hadamard(n), wanted)
+
+
+@pytest.mark.parametrize(
+    ("n", "wanted"),
+    [
+        (16, (16,)), (64, (4, 16)), (4096, (8, 8, 4, 16)), (12, (12,)), (344, (344,)),
+        (768, (12, 4, 16)), (14336, (28, 8, 4, 16)), (512, (8, 4, 16)),
+    ],
+)  # fmt: skip
+def test_factors_of_a_matrix_are_short(n, wanted):
+    assert kronecker_factors(n) == wanted
+
+
+@pytest.mark.parametrize("n", [8, 64, 192, 512, 28 * 64])
+def test_a_matrix_is_the_product_of_its_factors(n):
+    found = reduce(np.kron, map(hadamard, kronecker_factors(n)))
+    np.testing.assert_array_equal(found, hadamard(n))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ BODIES = {
     "dilation=(1, 1))",
     "average_pool over its border": "y = average_pool(x, kernel=(2, 2), stride=(2, 2), "
     "pads=(1, 1, 1, 1), dilation=(1, 1), count_border=True)",
+    "hadamard": "y = hadamard(x, axis=3, size=8, seed=2)",
+    "hadamard of blocks": "y = hadamard(x, axis=1, size=2)",
     "mean": "y = reduce_mean(x, axes=(2, 3), keepdims=False)",
     "greatest": "y = reduce_max(x, axes=(1,))",
     "softmax": "y = softmax(x, axis=1)",

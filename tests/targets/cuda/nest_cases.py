@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import I8, U8
+from tests.targets.cuda import hadamard_cases as hadamards
 from tests.targets.cuda import place_cases as places
 from tests.targets.cuda import sum_cases as sums
 from tests.targets.cuda import value_cases as values
@@ -36,6 +37,7 @@ EXACT: Mapping[str, Graph] = {
     "arguments": sums.arguments(),
     "convolutions": sums.convolutions(),
     "products": sums.products(),
+    "transforms": hadamards.transforms(),
 }  # fmt: skip
 
 NEAR: Mapping[str, Graph] = {
@@ -47,4 +49,5 @@ NEAR: Mapping[str, Graph] = {
     "long_real_rows": sums.long_real_rows(),
     "float_reductions": sums.float_reductions(),
     "float_contractions": sums.float_contractions(),
+    "float_transforms": hadamards.float_transforms(),
 }
