@@ -40,6 +40,8 @@ class Bert(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.head = nn.Linear(width, BYTES)
+        nn.init.normal_(self.embed.weight, std=0.1)
+        nn.init.normal_(self.places.weight, std=0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the byte at each place."""

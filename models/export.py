@@ -67,12 +67,15 @@ def _tidy(model: onnx_ir.Model) -> onnx_ir.Model:
 
 
 def _name_by_layer(graph: onnx_ir.Graph) -> None:
-    """A node and its result are called after their layer and operation: `stem.conv/Conv`."""
+    """A node and its result are called after their layer and operation: `stem.conv/Conv`.
+
+    What the exporter makes of the lengths alone belongs to no layer.
+    """
     for value in (*graph.inputs, *graph.initializers.values()):
         value.metadata_props.clear()
     for node in graph:
-        layers = ast.literal_eval(node.metadata_props["pkg.torch.onnx.name_scopes"])
-        node.name = f"{layers[-2]}/{node.op_type}".lstrip("/")
+        scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes", "['', '']")
+        node.name = f"{ast.literal_eval(scopes)[-2]}/{node.op_type}".lstrip("/")
         for value in node.outputs:
             value.metadata_props.clear()
             if value not in graph.outputs:

@@ -53,12 +53,13 @@ class Lesson:
     steps: int
     batch: int
     length: int
+    peak: float = 4e-3
 
 
 LESSONS: Final = {
-    "llama": Lesson(llama.llama, next_byte, steps=1500, batch=16, length=97),
-    "bert": Lesson(bert.bert, hidden_bytes, steps=1500, batch=16, length=96),
-    "mamba": Lesson(mamba.mamba, next_byte, steps=700, batch=8, length=65),
+    "llama": Lesson(llama.llama, next_byte, steps=1100, batch=16, length=97),
+    "bert": Lesson(bert.bert, hidden_bytes, steps=1800, batch=24, length=48, peak=1e-3),
+    "mamba": Lesson(mamba.mamba, next_byte, steps=600, batch=8, length=65),
 }
 
 
@@ -91,7 +92,7 @@ def learn(network: nn.Module, lesson: Lesson, tokens: Tokens, steps: int) -> Non
         starts = torch.randint(len(whole) - lesson.length, (lesson.batch, 1))
         return lesson.loss(network, whole[starts + torch.arange(lesson.length)])
 
-    train(network, loss, steps=steps)
+    train(network, loss, steps=steps, peak=lesson.peak)
 
 
 @torch.no_grad()
