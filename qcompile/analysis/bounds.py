@@ -27,6 +27,7 @@ from qcompile.ir.ops.reduce import ReduceMean, ReduceSum
 from qcompile.ir.ops.resize import FRACTION_BITS, ResizeLinear
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I8
+from qcompile.numerics.rotations import transformed
 from qcompile.numerics.rounding import shift_half_up
 
 Interval = tuple[int, int]
@@ -113,7 +114,8 @@ class Bounds:
         """Each sum takes p terms as they are and size − p negated; p is (size + Σ of signs) / 2."""
         lo, hi = self.centred(node.x)
         low, high = min(lo, 0), max(hi, 0)
-        kept = (node.size + node.sums(_ones(node))) // 2
+        every = transformed(np.ones(node.size, np.int64), axis=0, size=node.size, seed=node.seed)
+        kept = (node.size + every) // 2
         least = kept * low - (node.size - kept) * high
         most = kept * high - (node.size - kept) * low
         return int(least.min()), int(most.max())
@@ -166,12 +168,6 @@ class Bounds:
         assert isinstance(inner, int)
         reach = self.magnitude(a) * self.magnitude(b) * inner
         return _with_bias(np.array([-reach]), np.array([reach]), bias)
-
-
-def _ones(node: Hadamard) -> NDArray[np.int64]:
-    """One block of ones, along the node's axis."""
-    shape = [node.size if axis == node.axis else 1 for axis in range(node.type.rank)]
-    return np.ones(shape, np.int64)
 
 
 def _sums(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.numerics.hadamard import hadamard
+from qcompile.numerics.hadamard import fast_hadamard, hadamard
 
 Matrix = NDArray[np.float64]
 _MASK = (1 << 64) - 1
@@ -32,6 +32,19 @@ def signs(count: int, seed: int) -> NDArray[np.int8]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.where((z ^ (z >> np.uint64(31))) >> np.uint64(63), -1, 1).astype(np.int8)
+
+
+def transformed(x: NDArray[Any], *, axis: int, size: int, seed: int) -> NDArray[Any]:
+    """x·diag(ε)·(I ⊗ H) along the axis, H of order `size` and ε the `signs` of every block.
+
+    Integers in int64, exactly; floats in their own format. Divided by √size it is a rotation.
+    """
+    before, after = x.shape[:axis], x.shape[axis + 1 :]
+    blocks = x.reshape(*before, x.shape[axis] // size, size, *after)
+    wide = blocks if blocks.dtype.kind == "f" else blocks.astype(np.int64)
+    if seed:
+        wide = wide * signs(size, seed).reshape(-1, *(1,) * len(after)).astype(wide.dtype)
+    return fast_hadamard(wide, axis + 1).reshape(x.shape)
 
 
 def randomized(h: NDArray[Any], rng: np.random.Generator) -> Matrix:

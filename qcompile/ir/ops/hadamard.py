@@ -11,8 +11,8 @@ from qcompile.ir.ops.linear import centred
 from qcompile.ir.types import F64, I32, Array, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.numerics import exact
-from qcompile.numerics.hadamard import constructible, fast_hadamard
-from qcompile.numerics.rotations import signs
+from qcompile.numerics.hadamard import constructible
+from qcompile.numerics.rotations import transformed
 
 
 @op
@@ -46,15 +46,10 @@ class Hadamard(Node):
     def evaluate(self, *operands: Array) -> Array:
         (x,) = operands
         if self.type.unit is not None:
-            return exact.as_int32(self.sums(centred(x, self.x.type)), where=str(self))
+            return exact.as_int32(self._sums(centred(x, self.x.type)), where=str(self))
         carried = x.astype(np.float64 if self.type.elem == F64 else np.float32, copy=False)
         share = carried.dtype.type(1 / sqrt(self.size))
-        return (self.sums(carried) * share).astype(self.type.elem.storage, copy=False)
+        return (self._sums(carried) * share).astype(self.type.elem.storage, copy=False)
 
-    def sums(self, x: Array) -> Array:
-        """x·R·√size: integers in int64, floats in their own format."""
-        before, length, after = x.shape[: self.axis], x.shape[self.axis], x.shape[self.axis + 1 :]
-        blocks = x.reshape(*before, length // self.size, self.size, *after)
-        turn = signs(self.size, self.seed).reshape(-1, *(1,) * len(after))
-        wide = blocks if blocks.dtype.kind == "f" else blocks.astype(np.int64)
-        return fast_hadamard(wide * turn.astype(wide.dtype), self.axis + 1).reshape(x.shape)
+    def _sums(self, x: Array) -> Array:
+        return transformed(x, axis=self.axis, size=self.size, seed=self.seed)
