@@ -7,6 +7,7 @@ from qcompile.budget import UNITS, show_limit
 from qcompile.drop import Judge
 from qcompile.errors import UsageError
 from qcompile.evidence import gather
+from qcompile.front import front_facts, front_of
 from qcompile.ir.graph import Graph
 from qcompile.job import Job
 from qcompile.passes.assign_bits import OutOfReach, solve, within_drop
@@ -28,23 +29,29 @@ def chosen_plan(job: Job, judge: Judge | None) -> Chosen:
             "--bits auto wants a limit: give such as --budget size=8MB, or --max-drop 1%"
         )
     asked = question(job)
-    model = model_digest(job.real)
+    model, on = model_digest(job.real), next(iter(options.budget), DEFAULT_RESOURCE)
     try:
         if judge is None or options.max_drop is None:
             found = solve(asked.problem)
         else:
             found = within_drop(
                 asked.problem,
-                next(iter(options.budget), DEFAULT_RESOURCE),
+                on,
                 measure=lambda a: measured(job, asked, judge, plan_of(asked.problem, a, model)),
                 at_most=options.max_drop,
             )
+        front = front_facts(asked.problem, on, front_of(asked.problem, on))
     except OutOfReach as error:
-        nearest = ", ".join(
-            show_limit(name, value) for name, value in error.nearest.items() if name in UNITS
-        )
-        raise UsageError(f"--budget cannot be met: the nearest that can is {nearest}") from error
-    return Chosen(plan_of(asked.problem, found, model), asked.known)
+        raise unreachable(error) from error
+    plan = plan_of(asked.problem, found, model, estimator=asked.estimator, front=front)
+    return Chosen(plan, asked.known)
+
+
+def unreachable(error: OutOfReach) -> UsageError:
+    """The nearest budget, as the user gives it."""
+    known = [(name, value) for name, value in error.nearest.items() if name in UNITS]
+    nearest = ", ".join(show_limit(name, value) for name, value in known)
+    return UsageError(f"--budget cannot be met: the nearest that can is {nearest}")
 
 
 def measured(job: Job, asked: Question, judge: Judge, plan: Plan) -> float:

@@ -41,7 +41,7 @@ from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.resume import begin
 from qcompile.stages import require_static, simplify, specify
-from qcompile.summary import Measured, constant_bytes, summarize
+from qcompile.summary import Decided, Measured, constant_bytes, summarize
 from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
 
@@ -79,6 +79,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     chosen = wanted_plan(job, by)
     recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
+    decided = Decided(str(recipe.widths.default), choices, chosen.plan)
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say, chosen.known)
@@ -97,7 +98,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         said = facts(about, options, place, choices, deployed, emitted, found, evidence, measured)
         if chosen.plan is not None:
             write_plan(chosen.plan, folder / "plan.json")
-        write_report(folder, said, stages, found, measured, clock.rows)
+        write_report(folder, said, stages, found, measured, decided, clock.rows)
         if not (folder / "graph.qc").exists():
             write_graph(deployed, folder)  # what `run --reference` runs
         manifest = seal(folder, said)  # 10 package
@@ -112,10 +113,10 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         "artifact_bytes": sum(f["bytes"] for f in manifest["files"].values()),
     }
     summary = summarize(
-        model=about, target=place.name, choices=choices, scheme=str(recipe.widths.default),
-        plan=chosen.plan, evidence=evidence, found=found, measured=measured, sizes=sizes,
-        emitted=emitted, manifest=manifest, artifact=str(output), passes=clock.rows,
-        verified=options.verify, exact=place.exact, seconds=time.perf_counter() - start,
+        model=about, target=place.name, decided=decided, evidence=evidence, found=found,
+        measured=measured, sizes=sizes, emitted=emitted, manifest=manifest, artifact=str(output),
+        passes=clock.rows, verified=options.verify, exact=place.exact,
+        seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
 

@@ -43,12 +43,27 @@ class Solved:
 
 
 @dataclass(frozen=True, slots=True)
+class Front:
+    """What else could have been chosen: (used, damage) at several limits on the resource `on`,
+    and with one pair of widths for all layers, by its name."""
+
+    on: str
+    points: tuple[tuple[float, float], ...]
+    uniform: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Choices by node, for the model of this digest; without `solved` when written by hand."""
+    """Choices by node, for the model of this digest; without `solved` when written by hand.
+
+    `estimator`: how the damages were found. `front`: the choices around this one.
+    """
 
     model: str
     choices: tuple[PlannedChoice, ...]
     solved: Solved | None = None
+    estimator: str | None = None
+    front: Front | None = None
 
     def __post_init__(self) -> None:
         counts = Counter(choice.node for choice in self.choices)
@@ -72,7 +87,14 @@ def model_digest(graph: Graph) -> str:
     return hashlib.sha256(dump(graph).encode()).hexdigest()
 
 
-def plan_of(problem: Problem, assignment: Assignment, model: str) -> Plan:
+def plan_of(
+    problem: Problem,
+    assignment: Assignment,
+    model: str,
+    *,
+    estimator: str | None = None,
+    front: Front | None = None,
+) -> Plan:
     """The plan for an assignment whose layers are nodes and whose options are named by widths."""
     choices = tuple(
         PlannedChoice(
@@ -87,7 +109,8 @@ def plan_of(problem: Problem, assignment: Assignment, model: str) -> Plan:
         )
     )
     limits = {use.name: (use.used, use.limit) for use in assignment.uses}
-    return Plan(model, choices, Solved(assignment.objective, assignment.gap, limits))
+    solved = Solved(assignment.objective, assignment.gap, limits)
+    return Plan(model, choices, solved, estimator, front)
 
 
 def require_fits(plan: Plan, model: str, nodes: Iterable[str]) -> None:
@@ -122,7 +145,9 @@ def _reason(problem: Problem, place: int, chosen: Option) -> str:
     if chosen.damage <= best.damage:
         return f"no option damages less{beside}"
     saved = {name: best.costs[name] - cost for name, cost in chosen.costs.items()}
-    less = ", ".join(f"{value:.6g} {name}" for name, value in saved.items() if value > 0)
+    less = ", ".join(
+        f"{value:.6g} {name}" for name, value in saved.items() if value > 0 and name != FLOAT
+    )
     more = chosen.damage - best.damage
     return f"{more:.3g} more damage than {best.name} saves {less or 'nothing'}{beside}"
 

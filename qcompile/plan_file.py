@@ -10,7 +10,7 @@ from typing import Any, NoReturn, cast
 
 from qcompile.errors import QcompileError, UsageError
 from qcompile.ir.widths import Widths, parse_widths
-from qcompile.plan_choices import FLOAT, Plan, PlannedChoice, Solved
+from qcompile.plan_choices import FLOAT, Front, Plan, PlannedChoice, Solved
 
 FORMAT, VERSION = "qcompile plan", 1
 
@@ -40,6 +40,10 @@ def plan_text(plan: Plan) -> str:
             "gap": plan.solved.gap,
             "limits": {name: {"used": used, "limit": limit} for name, (used, limit) in spent},
         }
+    if plan.estimator is not None:
+        head["estimator"] = plan.estimator
+    if plan.front is not None:
+        head["front"] = front_entry(plan.front)
     lines = [f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
     choices = ",\n".join(f"  {json.dumps(_entry(choice))}" for choice in plan.choices)
     return "{\n" + "".join(lines) + f' "choices": [\n{choices}\n ]\n}}\n'
@@ -65,7 +69,15 @@ def parse_plan(text: str) -> Plan:
     if not isinstance(entries, list):
         raise UsageError(f"choices is {entries!r}: give a list")
     solved = _solved(body["solver"]) if "solver" in body else None
-    return Plan(model, tuple(_choice(entry) for entry in cast("list[object]", entries)), solved)
+    choices = tuple(_choice(entry) for entry in cast("list[object]", entries))
+    front = _front(body["front"]) if "front" in body else None
+    return Plan(model, choices, solved, _text(body.get("estimator"), "estimator"), front)
+
+
+def front_entry(front: Front) -> dict[str, Any]:
+    """A front as an object."""
+    uniform = {name: list(point) for name, point in front.uniform.items()}
+    return {"on": front.on, "points": [list(point) for point in front.points], "uniform": uniform}
 
 
 def _entry(choice: PlannedChoice) -> dict[str, Any]:
@@ -129,6 +141,34 @@ def _solved(value: object) -> Solved:
         _number(found.get("gap"), "solver: gap"),
         spent,
     )
+
+
+def _front(value: object) -> Front:
+    """The choices around this one."""
+    found = _object(value, "front")
+    on, points = found.get("on"), found.get("points")
+    if not isinstance(on, str) or not isinstance(points, list):
+        raise UsageError("front: give on, a name, and points, a list")
+    uniform = _object(found.get("uniform", {}), "front: uniform")
+    return Front(
+        on,
+        tuple(_point(point, "front") for point in cast("list[object]", points)),
+        {name: _point(point, f"front: {name}") for name, point in uniform.items()},
+    )
+
+
+def _point(value: object, what: str) -> tuple[float, float]:
+    """What is used, and the damage."""
+    pair = cast("list[object]", value) if isinstance(value, list) else []
+    if len(pair) != 2:
+        raise UsageError(f"{what}: {value!r} is no point: give [used, damage]")
+    return _number(pair[0], what), _number(pair[1], what)
+
+
+def _text(value: object, what: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{what} is {value!r}: give a name")
+    return value
 
 
 def _object(value: object, what: str) -> Mapping[str, object]:

@@ -15,13 +15,18 @@ import numpy as np
 from qcompile.calibrate.statistics import Statistics
 from qcompile.coverage import Coverage
 from qcompile.errors import ArtifactError
+from qcompile.front_chart import front_chart
 from qcompile.ir.ops.quant import FakeQuant
 from qcompile.ir.ops.source import Const
-from qcompile.summary import Measured, constant_bytes
+from qcompile.plan_choices import FLOAT, Plan
+from qcompile.plan_file import front_entry
+from qcompile.summary import OPTIMAL, Decided, Measured, constant_bytes
 from qcompile.targets.base import Stages
 
+FORMAT = 2
 PAGE, FACTS = "report.html", "report.json"
 BARS = 48
+BYTES = ("size", "ram")  # resources
 
 
 def write_report(
@@ -30,10 +35,11 @@ def write_report(
     stages: Stages,
     found: Coverage,
     measured: Measured,
+    decided: Decided,
     passes: Sequence[Mapping[str, object]],
 ) -> None:
     """Writes `report.json` and `report.html` into the artifact's folder."""
-    facts = report_facts(manifest, stages, found, measured, passes)
+    facts = report_facts(manifest, stages, found, measured, decided, passes)
     text = json.dumps(facts, indent=1)
     (folder / FACTS).write_text(text + "\n")
     (folder / PAGE).write_text(render(json.loads(text)))
@@ -44,14 +50,17 @@ def report_facts(
     stages: Stages,
     found: Coverage,
     measured: Measured,
+    decided: Decided,
     passes: Sequence[Mapping[str, object]],
 ) -> dict[str, Any]:
     """All that the page shows, as plain JSON."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "model": manifest["model"],
         "target": manifest["target"],
-        "scheme": "W8A8",
+        "scheme": decided.scheme,
+        "bits": decided.bits(found),
+        "plan": plan_facts(decided.plan),
         "options": manifest["options"],
         "tools": manifest["tools"],
         "calibration": manifest["calibration"],
@@ -78,8 +87,33 @@ def report_facts(
     }
 
 
+def plan_facts(plan: Plan | None) -> dict[str, Any] | None:
+    """Every choice with damage, cost and reason; what the limits leave; the front around it."""
+    if plan is None:
+        return None
+    solved, front = plan.solved, plan.front
+    return {
+        "estimator": plan.estimator,
+        "limits": {} if solved is None else {k: list(v) for k, v in solved.limits.items()},
+        "objective": None if solved is None else _short(solved.objective),
+        "optimal": None if solved is None else solved.gap <= OPTIMAL,
+        "front": None if front is None else front_entry(front),
+        "choices": [
+            {
+                "node": choice.node,
+                "widths": FLOAT if choice.widths is None else str(choice.widths),
+                "damage": _short(choice.damage),
+                "costs": dict(choice.costs),
+                "reason": choice.reason,
+            }
+            for choice in plan.choices
+        ],
+    }
+
+
 def _quality(measured: Measured) -> dict[str, Any]:
     return {
+        "drop": measured.as_drop,
         "sqnr_db": {name: _short(db) for name, db in measured.outputs.items()},
         "worst_layers": [d.as_dict() for d in measured.worst],
         "layers": [
@@ -103,7 +137,7 @@ def read_report(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder} has no {FACTS}: compile again") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
-    if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("format") != 1:
+    if not isinstance(facts, dict) or cast("dict[str, Any]", facts).get("format") != FORMAT:
         raise ArtifactError(f"{path} is not a report of this version: compile again")
     return cast("dict[str, Any]", facts)  # isinstance leaves its types open
 
@@ -119,7 +153,28 @@ def render(facts: Mapping[str, Any]) -> str:
     template = environment.from_string(Path(__file__).with_suffix(".html").read_text())
     layers = facts["quality"]["layers"]
     reach = max([40.0, *(min(layer["accumulated_db"], 80.0) for layer in layers)])
-    return template.render(facts, reach=reach, charts=[chart(r) for r in facts["ranges"]])
+    charts = [chart(r) for r in facts["ranges"]]
+    return template.render(
+        facts, reach=reach, charts=charts, drawn=drawn_front(facts["plan"]), amount_of=show_amount
+    )
+
+
+def drawn_front(plan: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The front around a plan, with the plan's own point where the solver said what it uses."""
+    if plan is None or plan["front"] is None:
+        return None
+    on = plan["front"]["on"]
+    used = plan["limits"].get(on)
+    chosen = None if used is None or plan["objective"] is None else (used[0], plan["objective"])
+    return front_chart(plan["front"], chosen, lambda amount: show_amount(amount, on))
+
+
+def show_amount(amount: float, resource: str) -> str:
+    """An amount of a resource, such as 138 kB."""
+    units = {"latency": " ms"}
+    return (
+        _amount(round(amount)) if resource in BYTES else _number(amount) + units.get(resource, "")
+    )
 
 
 def chart(edge: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,13 +42,24 @@ class Measured:
         return None if self.drop is None else self.drop.as_dict()
 
 
+@dataclass(frozen=True)
+class Decided:
+    """Who got how many bits: the scheme of all, every contraction's choice, the plan if any."""
+
+    scheme: str
+    choices: Mapping[Node, Choice]
+    plan: Plan | None
+
+    def bits(self, found: Coverage) -> dict[str, Any]:
+        """The entry of that name in summary and report."""
+        return bits(found, self.choices) | solved(self.plan)
+
+
 def summarize(
     *,
     model: Mapping[str, Any],
     target: str,
-    choices: Mapping[Node, Choice],
-    scheme: str,
-    plan: Plan | None,
+    decided: Decided,
     evidence: Evidence,
     found: Coverage,
     measured: Measured,
@@ -65,7 +76,7 @@ def summarize(
     return {
         "model": dict(model),
         "target": target,
-        "scheme": scheme,
+        "scheme": decided.scheme,
         "calibration": {
             "source": evidence.source,
             "samples": evidence.count,
@@ -84,7 +95,7 @@ def summarize(
             "worst_layers": [d.as_dict() for d in measured.worst],
             "drop": measured.as_drop,
         },
-        "bits": bits(found, choices) | solved(plan),
+        "bits": decided.bits(found),
         "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},
         "integer_only": found.integer_only and exact,
         "verified": verified,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qcompile.errors import UsageError
 from qcompile.ir.widths import W4A8, Widths
-from qcompile.plan_choices import Plan, PlannedChoice, Solved
+from qcompile.plan_choices import Front, Plan, PlannedChoice, Solved
 from qcompile.plan_file import parse_plan, plan_text, read_plan, write_plan
 
 TEXT = """\
@@ -38,11 +38,20 @@ choices = st.builds(PlannedChoice, st.text(min_size=1), widths, numbers, costs, 
 solved = st.builds(
     Solved, numbers, numbers, st.dictionaries(st.text(), st.tuples(numbers, numbers), max_size=2)
 )
+points = st.tuples(numbers, numbers)
+fronts = st.builds(
+    Front,
+    st.text(),
+    st.lists(points, max_size=3).map(tuple),
+    st.dictionaries(st.text(), points, max_size=2),
+)
 plans = st.builds(
     Plan,
     st.text(),
     st.lists(choices, max_size=3, unique_by=lambda choice: choice.node).map(tuple),
     st.none() | solved,
+    st.none() | st.text(),
+    st.none() | fronts,
 )
 
 
@@ -89,6 +98,10 @@ def chosen(**changes: Any) -> str:
         (altered(choices=["a"]), "a choice is 'a': give an object"),
         (altered(solver=[]), r"solver is \[\]: give an object"),
         (altered(solver={"gap": 0}), "solver: objective is None"),
+        (altered(estimator=3), "estimator is 3: give a name"),
+        (altered(front={"points": []}), "front: give on"),
+        (altered(front={"on": "size", "points": [[1]]}), r"front: \[1\] is no point"),
+        (altered(front={"on": "size", "points": [], "uniform": {"W4A8": 1}}), "W4A8: 1 is no"),
         (chosen(node=""), "node is ''"),
         (chosen(bits=4), "a: a choice has no bits"),
         (chosen(widths=None), "a: widths is None: give such as W4A8, or float"),

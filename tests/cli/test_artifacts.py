@@ -38,7 +38,7 @@ def test_the_summary_has_the_stable_keys(qcompile, model, calib):
         "calibration": {"source", "samples", "remark"},
         "coverage": {"ops_integer", "ops_total", "macs_integer", "macs_total", "float_islands"},
         "size": {"float_bytes", "weight_bytes", "artifact_bytes", "activation_peak_bytes"},
-        "quality": {"sqnr_db", "worst_layers"},
+        "quality": {"sqnr_db", "worst_layers", "drop"},
         "bits": {"histogram", "macs", "exceptions", "objective", "optimal"},
         "latency": {"predicted_ms", "measured_ms", "device"},
     }

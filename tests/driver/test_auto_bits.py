@@ -54,6 +54,28 @@ def test_it_beats_one_width_for_all_of_no_lesser_size(chosen, tmp_path):
     assert mixed > alike
 
 
+def test_the_report_has_every_choice_and_the_front(chosen):
+    report = json.loads((chosen.folder / "report.json").read_text())["plan"]
+    assert [c["node"] for c in report["choices"]] == [c["node"] for c in plan(chosen)["choices"]]
+    assert report["estimator"] == "output-error"
+    assert report["front"] == plan(chosen)["front"]
+
+
+def test_the_front_falls_and_is_below_one_width_for_all(chosen):
+    front = plan(chosen)["front"]
+    sizes, damages = zip(*front["points"], strict=True)
+    assert list(sizes) == sorted(sizes)
+    assert list(damages) == sorted(damages, reverse=True)
+    size, damage = front["uniform"]["W4A8"]
+    assert min(d for s, d in front["points"] if s <= size) < damage
+
+
+def test_the_page_shows_the_front_with_the_chosen_point(chosen):
+    page = (chosen.folder / "report.html").read_text()
+    assert '<circle class="taken"' in page
+    assert page.count('class="dot"') == len(plan(chosen)["front"]["points"])
+
+
 def test_a_plan_replays_byte_for_byte(chosen, tmp_path):
     again = qcompile.compile(
         RESNET20, target="onnx-int", calib=CALIB, plan=chosen.folder / "plan.json",

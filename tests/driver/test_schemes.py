@@ -15,6 +15,7 @@ from qcompile.ir.widths import W4A4
 from qcompile.options import Options
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.program.graph_file import read_graph
+from qcompile.report import read_report
 from qcompile.targets.onnx.target import ONNX_QDQ
 from tests.helpers import read
 
@@ -48,6 +49,16 @@ def small(folder: Path, **options: Any) -> Artifact:
 
 def compiled(folder: Path, target: str = "reference", **options: Any) -> Artifact:
     return qcompile.compile(RESNET20, target=target, calib=CALIB, output=folder, **options)
+
+
+@pytest.mark.parametrize("scheme", ["W8A8", "W4A8", "W4A4"])
+def test_the_report_says_the_scheme(tmp_path: Path, scheme: str):
+    artifact = small(tmp_path / "it", scheme=scheme)
+    report = read_report(artifact.folder)
+    assert report["scheme"] == artifact.summary["scheme"] == scheme
+    assert report["bits"] == artifact.summary["bits"]
+    head = (artifact.folder / "report.html").read_text().partition(" parameters")[0]
+    assert scheme in head.rpartition("<p")[2]
 
 
 def test_the_summary_tells_how_much_work_has_how_many_bits(built: Artifact):
