@@ -9,6 +9,9 @@ from itertools import islice
 
 from qcompile.cache import Cache, default_cache
 from qcompile.calibrate.samples import open_samples
+from qcompile.costs.asked import asked_costs
+from qcompile.costs.fit import fitted
+from qcompile.costs.subject import Subject
 from qcompile.coverage import macs
 from qcompile.errors import UsageError
 from qcompile.evidence import Known, gather, known_from
@@ -16,7 +19,6 @@ from qcompile.float_layers import with_float_layers
 from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
 from qcompile.job import Job
-from qcompile.numerics.packing import packed_size
 from qcompile.options import Options
 from qcompile.passes.assign_bits import (
     Problem,
@@ -27,6 +29,7 @@ from qcompile.passes.assign_bits import (
 from qcompile.passes.assignment.problem import FLOAT_BITS
 from qcompile.passes.choose_widths import ASKED, Choice, WidthRule, choose_widths
 from qcompile.passes.recipe import Recipe
+from qcompile.profile.lookup import wanted_table
 from qcompile.progress import Progress
 from qcompile.quantized import quantized
 from qcompile.sensitivity.estimate import (
@@ -41,9 +44,10 @@ from qcompile.sensitivity.study import Study, study
 from qcompile.sensitivity.table import Sensitivities
 from qcompile.stages import specify
 from qcompile.summary import constant_bytes
+from qcompile.targets import target
 
 SAMPLES = 64  # damages are measured on at most so many
-BUILT = ("size", "bops")  # limits that have costs
+LOWERED = ("latency", "ram")  # limits whose costs are read off programs
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Question:
 def question(job: Job) -> Question:
     """Damages measured with everything else in reals, costs, and the limits of the budget."""
     options, recipe = job.options, job.recipe
-    _require_built(options)
+    _require_costs(options)
+    table = wanted_table(options)
     if options.calib is None:
         raise UsageError("--bits auto measures damage on samples: give some with --calib")
     by = estimator(options.estimator or DEFAULT)
@@ -72,21 +77,23 @@ def question(job: Job) -> Question:
         node.name: (node, choice) for node, choice in choose_widths(job.real, recipe.widths).items()
     }
     allowed = {s.name: options_of(rule[s.name][1], recipe) for s in given.sites}
-    found = _damages(given, allowed, by, job.say)
-    sites = {site.name: site for site in given.sites}
-    costs = {
-        (name, widths): _costs(sites[name], rule[name][0], widths) for name, widths in found.damages
-    }
     whole = constant_bytes(quantized(specified, specified, evidence, eight).integer)
+    subject = Subject(
+        target(options.target), job.real, specified, evidence.statistics, recipe, given.sites,
+        allowed, whole,
+    )  # fmt: skip
+    costs = asked_costs(subject, options.budget, table)
+    found = _damages(given, allowed, by, job.say)
     problem = problem_of_widths(
         found.damages,
-        costs,
+        costs.of,
         options.budget,
         ties=(*shared_weights(job.real), *shared_inputs(job.real)),
-        base={"size": whole - sum(site.weight.data.size for site in given.sites)},
+        base=costs.base,
+        peaks=costs.peaks,
     )
-    floats = {name: _float_costs(site, rule[name][0]) for name, site in sites.items()}
-    problem = with_float_layers(problem, floats, at_most=options.float_layers)
+    floats = {site.name: _float_costs(site, rule[site.name][0]) for site in given.sites}
+    problem = fitted(with_float_layers(problem, floats, at_most=options.float_layers), subject)
     return Question(problem, by.name, known_from(specified, evidence))
 
 
@@ -112,21 +119,17 @@ def _damages(
     return sensitivities(given, allowed, by=by, cache=cache, say=say.tick)
 
 
-def _require_built(options: Options) -> None:
-    later = [name for name in options.budget if name not in BUILT]
-    if later:
-        raise UsageError(f"--budget {later[0]} is not built yet: give {' or '.join(BUILT)}")
-
-
-def _costs(site: Site, node: Node, widths: Widths) -> dict[str, float]:
-    """Bytes of the packed weight; multiply-accumulates times the bits of both operands."""
-    return {
-        "size": packed_size(site.weight.data.size, widths.weight),
-        "bops": macs(node) * widths.weight * widths.activation,
-    }
+def _require_costs(options: Options) -> None:
+    """`UsageError` for a limit on what nobody knows of layers in float."""
+    lowered = [name for name in options.budget if name in LOWERED]
+    if lowered and options.float_layers:
+        raise UsageError(
+            f"--budget {lowered[0]} knows nothing of layers in float: leave one of it and "
+            "--float-layers out"
+        )
 
 
 def _float_costs(site: Site, node: Node) -> dict[str, float]:
-    """The same of a contraction left in float."""
+    """Bytes of the weight and bit operations of a contraction left in float."""
     size = site.weight.data.size * site.weight.type.elem.storage.itemsize
     return {"size": size, "bops": macs(node) * FLOAT_BITS * FLOAT_BITS}

@@ -25,7 +25,8 @@ class Options:
     bit operations; with `max_drop`, a part of 1, so that no more is lost by `metric`: one of
     `METRICS`, `package.module:callable`, or a function. Up to `float_layers` contractions may then
     stay in float, and `estimator` says how damages are found. `plan` names the file of an earlier
-    choice. `resume` goes on with a run that was ended.
+    choice, `latency_table` one that `qcompile profile` wrote. `resume` goes on with a run that
+    was ended.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Options:
     float_layers: int = 0
     estimator: str | None = None
     plan: Path | None = None
+    latency_table: Path | None = None
     resume: bool = False
     exclude: tuple[str, ...] = ()
     strict: bool = False

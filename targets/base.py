@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.recipe import Recipe
-from qcompile.targets.steps import ProgramStep
+from qcompile.targets.steps import Outline
 
 Arrays = Mapping[str, Array]
 
@@ -119,7 +119,7 @@ class Target(Protocol):
         """One sentence for each node that the target has no kernel for."""
         ...
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """What a deployed graph's program does, step by step; nothing is built for it.
 
         `TargetError` says why where the program is not ours to cut into steps.

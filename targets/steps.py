@@ -46,3 +46,11 @@ class ProgramStep:
     taken: bool
     milliseconds: float | None
     alive: Mapping[Owners, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A program's steps in order, and the bytes of memory planned for their values."""
+
+    steps: tuple[ProgramStep, ...]
+    arena_bytes: int

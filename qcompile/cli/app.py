@@ -109,6 +109,8 @@ def app(ctx: click.Context) -> None:
 @click.option("--estimator", metavar="NAME", help="How --bits auto finds damages.")
 @click.option("--recipe", metavar="NAME|FILE|show", help="The pass pipeline; show prints it.")
 @click.option("--plan", type=FOLDER, help="plan.json of an earlier artifact: the same choices.")
+@click.option("--latency-table", type=FOLDER, help="Times of kernels that `qcompile profile` "
+              "measured: for --budget latency, and the predicted latency.")  # fmt: skip
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float: glob "
               "on names, or op:Conv; repeatable.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="A float island is an error.")

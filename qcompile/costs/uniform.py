@@ -51,7 +51,7 @@ def uniform_programs(
     for option in sorted(options, key=_bits):
         widths = {name: nearest(option, offers) for name, offers in by_name(offered).items()}
         graph = integers(place, real, seen, recipe, widths)
-        found.append(Uniform(option, widths, place.steps(graph)))
+        found.append(Uniform(option, widths, place.outline(graph).steps))
     return found
 
 

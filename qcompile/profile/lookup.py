@@ -9,7 +9,10 @@ from math import exp, hypot, log
 from statistics import mean
 
 from qcompile.errors import UsageError
-from qcompile.profile.table import LatencyTable, Row
+from qcompile.options import Options
+from qcompile.profile.device import device_of
+from qcompile.profile.table import LatencyTable, Row, read_table, require_fits
+from qcompile.targets import target
 from qcompile.targets.steps import Kernel, ProgramStep
 
 NEIGHBOURS = 4
@@ -94,3 +97,19 @@ def _slope(rows: Sequence[Row]) -> float:
         return 1.0
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
     return min(max(slope, 0.0), 1.0)
+
+
+def wanted_table(options: Options) -> Lookup | None:
+    """The table that the options name, if any, fit for their target, device and threads.
+
+    `ArtifactError` for a file that is none, `UsageError` for a table of something else.
+    """
+    if options.latency_table is None:
+        return None
+    table = read_table(options.latency_table)
+    place = target(options.target)
+    require_fits(
+        table, options.latency_table, target=place.name, device=device_of(place),
+        threads=options.threads,
+    )  # fmt: skip
+    return Lookup(table)

@@ -12,7 +12,6 @@ from statistics import median
 from typing import Any
 
 from qcompile.costs.uniform import integers, nearest
-from qcompile.doctor import processor
 from qcompile.errors import UsageError
 from qcompile.evidence import gather
 from qcompile.ir.graph import Graph
@@ -21,6 +20,7 @@ from qcompile.options import Options
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.profile.clock import clock
+from qcompile.profile.device import device_of, missing
 from qcompile.profile.measure import Timed, measure, rows_of
 from qcompile.profile.shapes import spread
 from qcompile.profile.table import LatencyTable, write_table
@@ -29,7 +29,7 @@ from qcompile.read import load
 from qcompile.stages import require_static, simplify, specify
 from qcompile.targets import target
 from qcompile.targets.base import Target
-from qcompile.targets.opened import THIS_PROCESSOR, LibraryRuntime
+from qcompile.targets.opened import LibraryRuntime
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def profile(request: Request, say: Progress = silent) -> dict[str, Any]:
     place = target(request.target)
     device = device_of(place)
     graphs = list(_graphs(request, place, say))
-    place.steps(graphs[0])  # says why not, before anything is built
+    place.outline(graphs[0])  # says why not, before anything is built
     if not device:
         raise UsageError(
             f"profile --target {request.target}: {missing(place)}; a table holds for the device "
@@ -84,7 +84,7 @@ def measured(
     found: list[Timed] = []
     emulated = False
     for graph in graphs:
-        steps = place.steps(graph)
+        steps = place.outline(graph).steps
         shapes = {step.kernel.shape for step in steps if step.taken}
         if shapes <= known:
             continue
@@ -100,18 +100,6 @@ def measured(
         rounds=request.rounds, call=median(program.call for program in found),
         emulated=emulated, rows=rows_of(found),
     )  # fmt: skip
-
-
-def device_of(place: Target) -> str:
-    """The name of this machine's device that the target's programs run on, or nothing."""
-    found = place.here()
-    return processor() if found == THIS_PROCESSOR else found
-
-
-def missing(place: Target) -> str:
-    """What this machine lacks to run the target's programs."""
-    needs = ", ".join(name for name, kind in place.instructions.items() if kind == "native")
-    return f"this machine has no device for it ({place.summary}; it wants {needs})"
 
 
 def _opened(place: Target, graph: Graph, folder: Path, threads: int) -> LibraryRuntime:

@@ -30,10 +30,10 @@ from qcompile.targets.cuda.lowering import DeviceLowering, on
 from qcompile.targets.cuda.steps import kernel_of
 from qcompile.targets.layers import layer_names
 from qcompile.targets.loops.draft import Step_
-from qcompile.targets.loops.program import program_steps
+from qcompile.targets.loops.program import outlined
 from qcompile.targets.loops.select import lower, refused
 from qcompile.targets.opened import LibraryRuntime
-from qcompile.targets.steps import ProgramStep
+from qcompile.targets.steps import Outline
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class CudaTarget:
         """Nodes without a kernel."""
         return refused(self._lowering(graph))
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """Kernels with the times that the cost model predicts, or that were measured."""
-        return program_steps(self._lowering(graph), self._told)
+        return outlined(self._lowering(graph), self._told)
 
     def _told(self, step: Step_) -> tuple[str, float]:
         ready = kernel_of(step, self.chip)

@@ -8,24 +8,26 @@ from math import prod
 from qcompile.program.program import Buffer
 from qcompile.targets.loops.draft import Step_, Stored
 from qcompile.targets.loops.lowering import Lowering
+from qcompile.targets.loops.memory import planned
 from qcompile.targets.loops.nest import Nest
 from qcompile.targets.loops.owners import ownership
 from qcompile.targets.loops.select import lower
-from qcompile.targets.steps import Kernel, Owners, ProgramStep
+from qcompile.targets.steps import Kernel, Outline, Owners, ProgramStep
 
 Told = Callable[[Step_], tuple[str, float | None]]
 
 
-def program_steps(ctx: Lowering, tell: Told) -> tuple[ProgramStep, ...]:
-    """The steps of the lowering's graph. `tell`: a kernel's name and predicted milliseconds."""
+def outlined(ctx: Lowering, tell: Told) -> Outline:
+    """The program of the lowering's graph. `tell`: a kernel's name and predicted milliseconds."""
     lowered = lower(ctx)
     owned = ownership(ctx, lowered.steps)
     skipped = {id(step) for step in (*lowered.enter_raw, *lowered.leave_raw)}
     rows = zip(lowered.steps, owned.contractions, owned.alive, strict=True)
-    return tuple(
+    steps = tuple(
         _told(step, tell(step), contraction, alive, taken=id(step) not in skipped)
         for step, contraction, alive in rows
     )
+    return Outline(steps, planned(lowered).size)
 
 
 def _told(

@@ -19,7 +19,7 @@ from qcompile.targets.onnx.emit import STEM, emit_integer, emit_qdq, refusals
 from qcompile.targets.onnx.names import value_names
 from qcompile.targets.onnx.program import OnnxProgram
 from qcompile.targets.opened import THIS_PROCESSOR
-from qcompile.targets.steps import ProgramStep
+from qcompile.targets.steps import Outline
 
 _NATIVE = {"ConvInteger": "native", "MatMulInteger": "native", "int64 rescale": "native"}
 
@@ -44,7 +44,7 @@ class OnnxInteger:
         """Nodes without an ONNX form."""
         return refusals(graph)
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """None of its own."""
         raise TargetError(
             f"{self.name} is run by onnxruntime, whose kernels and memory are its own"
@@ -87,7 +87,7 @@ class OnnxQdq:
         """Nodes without an ONNX form."""
         return refusals(graph)
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """None of its own."""
         raise TargetError(
             f"{self.name} is run by onnxruntime, whose kernels and memory are its own"

@@ -15,7 +15,7 @@ from qcompile.program.graph_file import read_graph, write_graph
 from qcompile.targets.base import Arrays, Emitted, Stages
 from qcompile.targets.borders import Borders, borders
 from qcompile.targets.opened import THIS_PROCESSOR
-from qcompile.targets.steps import ProgramStep
+from qcompile.targets.steps import Outline
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reference:
         """None: everything that can be typed can be run."""
         return ()
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """None of its own."""
         raise TargetError(
             "reference interprets: it has neither kernels to time nor a plan of memory"

@@ -14,10 +14,10 @@ from qcompile.ir.types import TensorType
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.layers import layer_names
-from qcompile.targets.loops.program import program_steps
+from qcompile.targets.loops.program import outlined
 from qcompile.targets.loops.select import refused
 from qcompile.targets.opened import THIS_PROCESSOR, LibraryRuntime
-from qcompile.targets.steps import ProgramStep
+from qcompile.targets.steps import Outline
 from qcompile.targets.tvm.build import LIBRARY, build, kernel_name
 from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
@@ -49,9 +49,9 @@ class NativeTarget:
         """Nodes without a kernel."""
         return refused(native(graph, self.isa))
 
-    def steps(self, graph: Graph) -> Sequence[ProgramStep]:
+    def outline(self, graph: Graph) -> Outline:
         """Kernels by the names under which the library calls them; times only a table knows."""
-        return program_steps(native(graph, self.isa), lambda step: (kernel_name(step.nest), None))
+        return outlined(native(graph, self.isa), lambda step: (kernel_name(step.nest), None))
 
     def here(self) -> str:
         """This processor, if it is of the kind."""
