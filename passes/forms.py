@@ -11,7 +11,7 @@ from qcompile.analysis.bounds import Bounds
 from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.integer import Requantize, requantize
+from qcompile.ir.ops.integer import ExpandGroups, Requantize, requantize
 from qcompile.ir.ops.pointwise import Clip, Relu
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_integers
 from qcompile.ir.ops.source import Const
@@ -62,7 +62,8 @@ class Forms:
             raise AssertionError(f"{node} is not a weight")
         data = quantized_blob(source.data, node.elem, node.unit)
         integers = Const(data, node.elem, node.unit, name=source.name)
-        self.put(node, Form(integers))
+        grouped = node.unit.group is not None
+        self.put(node, Form(ExpandGroups(integers) if grouped else integers))
 
     def put_narrow(self, node: FakeQuant) -> None:
         """A marked value: requantized when an integer stands behind it, else quantized."""

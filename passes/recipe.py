@@ -47,7 +47,7 @@ class Recipe:
         """How a value is quantized whose vectors along the axis are scaled at run time."""
         return Spec(Scalar(f"i{bits}"), symmetric=True, along=axis)
 
-    def weight_of(self, bits: int, axis: int | None) -> Spec:
+    def weight_of(self, bits: int, axis: int | None, group: int | None = None) -> Spec:
         """How a weight of this width is quantized: symmetric, below 8 bits with a clip searched."""
         method = "minmax" if bits == 8 else "mse"
-        return Spec(Scalar(f"i{bits}"), symmetric=True, axis=axis, method=method)
+        return Spec(Scalar(f"i{bits}"), symmetric=True, axis=axis, method=method, group=group)

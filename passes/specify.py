@@ -130,7 +130,8 @@ def mark_weight(node: Node, recipe: Recipe, widths: Widths) -> Node:
     if not isinstance(w, Const):
         return node
     per_channel = axis if axis >= 0 and _scales_fit(node, w) else None
-    seen = Observe(w, recipe.weight_of(widths.weight, per_channel), name=f"{w.name}.range")
+    spec = recipe.weight_of(widths.weight, per_channel, widths.group)
+    seen = Observe(w, spec, name=f"{w.name}.range")
     if isinstance(node, MatMul):
         return node.replace(a=seen) if axis < 0 else node.replace(b=seen)
     return node.replace(w=seen)

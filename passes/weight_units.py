@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from qcompile.ir.ops.quant import Spec
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine
+from qcompile.passes.group_units import channel_scales, group_steps
 
 BIAS_ROOM = float(1 << 30)
 CLIPS = 48  # scales tried, down to two fifths of the one that clips nothing
@@ -24,7 +26,8 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
     """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
 
     By the method `mse` it may be smaller, if what is clipped costs less than what is rounded. A
-    channel of nothing but zeros takes the greatest scale of the others.
+    channel of nothing but zeros takes the greatest scale of the others. In groups of `spec.group`
+    it is the scale of a step of 1, and each group has its own step.
     """
     values: Values = np.asarray(w.array)
     axes = tuple(a for a in range(values.ndim) if a != spec.axis)
@@ -34,8 +37,10 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
             f"weight {w.name!r} holds NaN or infinity: export the model again from sound weights"
         )
     scale = np.atleast_1d(peak / spec.elem.hi)
-    if spec.method == "mse":
-        rows = np.moveaxis(values, spec.axis or 0, 0).reshape(scale.size, -1)
+    rows = np.moveaxis(values, spec.axis or 0, 0).reshape(scale.size, -1)
+    if spec.group is not None:
+        scale = channel_scales(rows, spec.elem, spec.group)
+    elif spec.method == "mse":
         scale = least_error(rows.astype(np.float64), scale, spec.elem)
     if bias is not None and x is not None and scale.size in (1, bias.array.size):
         needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
@@ -45,7 +50,11 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
         raise CalibrationError(f"the bias behind weight {w.name!r} is too great for its sum")
     scale = np.where(scale > 0, scale, greatest if greatest > 0 else 1.0)
     scale = np.maximum(scale.astype(np.float32).astype(np.float64), greatest * 2.0**-24)
-    return Affine(tuple(float(s) for s in scale.astype(np.float32)), axis=spec.axis)
+    scale = scale.astype(np.float32).astype(np.float64)
+    plain = Affine(tuple(float(s) for s in scale), axis=spec.axis)
+    if spec.group is None:
+        return plain
+    return replace(plain, group=spec.group, steps=group_steps(rows, scale, spec.elem, spec.group))
 
 
 def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:

@@ -261,10 +261,11 @@ def _unit(
     *,
     axis: int | None = None,
     group: int | None = None,
+    steps: tuple[int, ...] = (),
 ) -> Affine:
     scales = scale if isinstance(scale, tuple) else (scale,)
     zeros = zero_point if isinstance(zero_point, tuple) else (zero_point,)
-    return Affine(tuple(float(s) for s in scales), zeros, axis, group)
+    return Affine(tuple(float(s) for s in scales), zeros, axis, group, bytes(steps))
 
 
 def _blob(key: str, blobs: Mapping[str, Blob]) -> Blob:

@@ -6,9 +6,9 @@
         q1: u8[1, 8, 8, 8] @ q(0.02, 3) = quantize(r1)
         return q1
 
-A unit is `@ q(scale, zero_point)`, per channel `@ q((0.1, 0.2), axis=0)`. What a field of an
-operation shares with the result's type stands in the annotation only (`IMPLIED`); fields equal to
-their default are left out. Arrays and tuples of more than 16 numbers are `blob("digest")`, or
+A unit is `@ q(scale, zero_point)`, per channel `@ q((0.1, 0.2), axis=0)`, in groups with `group`
+and `steps`. What a field of an operation shares with the result's type stands in the annotation
+only (`IMPLIED`); fields equal to their default are left out. Arrays and tuples of more than 16 numbers are `blob("digest")`, or
 `ramp(start, stop, each)` where they count up evenly. `dump(parse(dump(g), blobs(g))) == dump(g)`.
 """
 
@@ -183,7 +183,9 @@ class _Writer:
         if zero != (0,):
             parts.append(self.value(zero[0] if len(zero) == 1 else zero))
         parts += [f"axis={unit.axis}"] if unit.axis is not None else []
-        parts += [f"group={unit.group}"] if unit.group is not None else []
+        if unit.group is not None:
+            steps = self._sequence(tuple(unit.steps), np.uint8)
+            parts += [f"group={unit.group}, steps={steps}"]
         return f"q({', '.join(parts)})"
 
     def value(self, value: Any) -> str:
@@ -199,11 +201,11 @@ class _Writer:
             case _:
                 return _atom(value)
 
-    def _sequence(self, values: tuple[Any, ...]) -> str:
+    def _sequence(self, values: tuple[Any, ...], dtype: type | None = None) -> str:
         kinds: set[type] = {type(v) for v in values}
         if len(values) <= INLINE or kinds not in ({int}, {float}):
             return _tuple([self.value(v) for v in values])
-        array = np.array(values)
+        array = np.array(values, dtype)
         return _ramp(array) or self._refer(blob(array))
 
     def _record(self, record: Spec | Multipliers) -> str:

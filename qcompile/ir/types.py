@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.ir.dims import Shape, show
+from qcompile.ir.dims import Shape, show, static
 from qcompile.ir.unit import Affine
 
 Array: TypeAlias = NDArray[Any]
@@ -125,10 +126,21 @@ class TensorType:
         axis = self.unit.axis
         if axis is not None and not 0 <= axis < len(self.shape):
             raise ValueError(f"unit's axis {axis} is not an axis of [{show(self.shape)}]")
-        if axis is not None and self.unit.group is None:
+        if axis is not None:
             length = self.shape[axis]
             if isinstance(length, int) and len(self.unit.scale) != length:
                 raise ValueError(f"{len(self.unit.scale)} scales for {length} channels")
+        if self.unit.group is not None:
+            self._check_groups(self.unit, self.unit.group)
+
+    def _check_groups(self, unit: Affine, group: int) -> None:
+        """Every group has a step, and no product of a step and an element passes 8 bits."""
+        channels = len(unit.scale)
+        wanted = channels * -(-prod(static(self.shape)) // channels // group)
+        if len(unit.steps) != wanted:
+            raise ValueError(f"{len(unit.steps)} steps for {wanted} groups of {group}")
+        if -self.elem.lo * max(unit.steps) > -I8.lo:
+            raise ValueError(f"steps up to {max(unit.steps)} of {self.elem} do not fit 8 bits")
 
     @property
     def rank(self) -> int:

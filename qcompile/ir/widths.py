@@ -67,7 +67,5 @@ def parse_widths(text: str) -> Widths:
             f"--scheme {text}: activations that stay real are not built yet: give W{weight}A8, or "
             "keep layers in float with --exclude"
         )
-    if found[3] is not None:
-        raise UsageError(f"--scheme {text}: groups are not built yet: leave -g{found[3]} out")
     group = None if found[3] is None else int(found[3])
     return Widths(weight, activation, group, found[4] is not None)

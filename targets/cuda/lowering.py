@@ -30,6 +30,7 @@ from qcompile.targets.loops.weights import (
     product_weights,
     takes_dot,
 )
+from qcompile.targets.whole_weights import with_whole_weights
 
 LANES = 8  # a thread's elements: 4 bytes of nibbles, 8 of bytes, two 16-byte words of i32
 PACKING = (Conv, ConvTranspose, MatMul, MaxPool, AveragePool)
@@ -99,4 +100,4 @@ def whole(node: Conv | ConvTranspose) -> bool:
 
 def on(chip: Chip, graph: Graph, *, int4: bool) -> DeviceLowering:
     """A fresh lowering of the graph for a chip."""
-    return DeviceLowering(graph, LANES, chip=chip, int4=int4)
+    return DeviceLowering(with_whole_weights(graph), LANES, chip=chip, int4=int4)

@@ -20,6 +20,7 @@ from qcompile.targets.loops.weights import (
 from qcompile.targets.tvm.contraction import convolve, multiply
 from qcompile.targets.tvm.isa import AVX512_VNNI, Isa
 from qcompile.targets.tvm.schedule import schedule
+from qcompile.targets.whole_weights import with_whole_weights
 
 
 @dataclass
@@ -56,4 +57,4 @@ class NativeLowering(Lowering):
 
 def native(graph: Graph, isa: Isa) -> NativeLowering:
     """A fresh lowering of the graph."""
-    return NativeLowering(graph, isa.lanes, isa.paired, isa=isa)
+    return NativeLowering(with_whole_weights(graph), isa.lanes, isa.paired, isa=isa)

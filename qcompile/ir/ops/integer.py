@@ -1,4 +1,4 @@
-"""Operations that exist only on integers: requantize and table lookup."""
+"""Operations that exist only on integers: changes of unit, table lookup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.ir.node import Node, op
-from qcompile.ir.types import I32, Array, Scalar, TensorType
+from qcompile.ir.ops.quant import expanded
+from qcompile.ir.ops.source import Const
+from qcompile.ir.types import I8, I32, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.numerics.fixedpoint import WORD, Multipliers, multipliers, rescale
 
@@ -61,6 +63,26 @@ class Requantize(Node):
         if axis is None or values.size == 1:
             return values.reshape((1,) * rank)
         return values.reshape(tuple(-1 if i == axis else 1 for i in range(rank)))
+
+
+@op
+class ExpandGroups(Node):
+    """step · q in i8: narrow integers whose groups have steps, as integers of one scale a channel.
+
+    Exact, since a unit's steps are at most what keeps the product in 8 bits.
+    """
+
+    x: Node
+
+    def infer(self) -> TensorType:
+        source = self.x.type
+        self.require(source.unit is not None and source.unit.group is not None, "wants groups")
+        assert source.unit is not None
+        return TensorType(source.shape, I8, source.unit.whole)
+
+    def evaluate(self, *operands: Array) -> Array:
+        assert self.x.type.unit is not None
+        return expanded(operands[0], self.x.type.unit)
 
 
 @op
@@ -118,6 +140,17 @@ class SoftmaxInteger(Node):
         e = (p << 15) >> np.minimum(octave + 1, 62)
         total = e.sum(self.axis, keepdims=True)
         return (((e << PROBABILITY_BITS) + (total >> 1)) // total).astype(np.int32)
+
+
+def constant_integers(node: Node) -> Array | None:
+    """The integers of a constant or of one whose groups are expanded; None for computed values."""
+    match node:
+        case Const():
+            return np.asarray(node.array)
+        case ExpandGroups(x=Const() as x):
+            return node.evaluate(x.array)
+        case _:
+            return None
 
 
 def softmax_integer(x: Node, axis: int, *, name: str = "") -> SoftmaxInteger:

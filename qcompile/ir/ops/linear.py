@@ -198,7 +198,7 @@ def _product(
     assert x.unit is not None
     assert w.unit is not None
     node.require(x.unit.per_tensor, f"wants one scale for the input, got {x.unit}")
-    node.require(w.unit.group is None, "grouped weight scales have no integer kernel yet")
+    node.require(w.unit.group is None, "the weight has groups: expand them first")
     scale = x.unit.scale[0]
     if w.unit.per_tensor:
         return Affine((scale * w.unit.scale[0],))

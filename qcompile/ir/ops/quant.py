@@ -1,7 +1,8 @@
 """The three markers of quantization on an edge, and the borders of the integer program.
 
 Observe (identity, asks for a range) → FakeQuant or FakeQuantDynamic (snaps to the grid, still
-float) → Quantize, Requantize and Dequantize (integers). Each runs, so each stage can be compared with the next.
+float) → Quantize, Requantize and Dequantize (integers). Each runs, so each stage can be compared
+with the next.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Spec:
 
     `symmetric`: zero point 0, and unsigned elements when no value is negative. `axis`: one scale
     per index of that axis. `method`: the range estimator's name (minmax, percentile, mse, entropy).
+    `group`: so many consecutive weights of a channel share a step.
     `along`: each vector along that axis gets its scale at run time, so nothing is calibrated.
     """
 
@@ -34,6 +36,7 @@ class Spec:
     symmetric: bool = False
     axis: int | None = None
     method: str = "minmax"
+    group: int | None = None
     along: int | None = None
 
 
@@ -132,17 +135,29 @@ def dynamic_scale(x: Array, elem: Scalar, axis: int) -> NDArray[np.float32]:
     return peak.astype(np.float32) / np.float32(elem.hi)
 
 
+def expanded(q: Array, unit: Affine) -> NDArray[np.int8]:
+    """step · q, exact."""
+    return (q.astype(np.int16) * unit.step_of_each(q.shape)).astype(np.int8)
+
+
 def to_integers(x: Array, elem: Scalar, unit: Affine) -> NDArray[Any]:
-    """Nearest integers, ties to even, saturated; NaN becomes the zero point."""
+    """Nearest integers, ties to even, saturated; NaN becomes the zero point.
+
+    In groups x is divided by float32(scale · step).
+    """
     result = np.empty(x.shape, elem.storage)
     scales, zeros = unit.scales(x.ndim).astype(np.float32), unit.zero_points(x.ndim)
+    if unit.group is not None:
+        scales = scales * unit.step_of_each(x.shape).astype(np.float32)
     for part in _pieces(x.shape):
         result[part] = _to_integers(x[part], elem, _cut(scales, part), _cut(zeros, part))
     return result
 
 
 def to_reals(q: Array, unit: Affine) -> NDArray[Any]:
-    """float32(q − zero_point) · float32(scale)."""
+    """float32(q − zero_point) · float32(scale), in groups float32(step · q) · float32(scale)."""
+    if unit.group is not None:
+        return to_reals(expanded(q, unit), unit.whole)
     result = np.empty(q.shape, np.float32)
     scales, zeros = unit.scales(q.ndim).astype(np.float32), unit.zero_points(q.ndim)
     for part in _pieces(q.shape):

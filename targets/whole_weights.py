@@ -1,0 +1,30 @@
+"""Weights in groups as the bytes that kernels multiply: a graph for a back end alone."""
+
+from __future__ import annotations
+
+from qcompile.ir.blob import Blob, blob, spilled_blob
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.integer import ExpandGroups
+from qcompile.ir.ops.source import Const
+from qcompile.ir.rewrite import Site, rewrite
+from qcompile.passes.weights import IN_MEMORY
+
+
+def with_whole_weights(graph: Graph) -> Graph:
+    """The same integers with every constant's groups expanded; large ones when they are asked for.
+
+    `graph.qc` keeps the narrow form; what a back end stores of this one counts as its own.
+    """
+    return rewrite(graph, _expand)
+
+
+def _expand(node: Node, _: Site) -> Const | None:
+    match node:
+        case ExpandGroups(x=Const() as narrow):
+            source = narrow.data
+            lazy = Blob(source.shape, node.type.elem.storage, lambda: node.evaluate(source.array()))
+            held = blob(lazy.array()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
+            return Const(held, node.type.elem, node.type.unit, name=narrow.name)
+        case _:
+            return None
