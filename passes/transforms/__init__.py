@@ -1,0 +1,13 @@
+"""Exact changes of a graph at the sites that the analysis of axes finds.
+
+>>> for site in rotation_sites(graph):
+...     graph = rotated(graph, site, orthogonal(site.size))
+"""
+
+from __future__ import annotations
+
+from qcompile.passes.transforms.permute import permuted
+from qcompile.passes.transforms.rotate import rotated
+from qcompile.passes.transforms.scale import scaled
+
+__all__ = ["permuted", "rotated", "scaled"]

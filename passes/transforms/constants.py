@@ -1,0 +1,61 @@
+"""Rewriting constants along the members of a site: in float64, rounded once, when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.analysis.axes.members import Indices, Member
+from qcompile.analysis.axes.sites import Site
+from qcompile.errors import UsageError
+from qcompile.ir.blob import Blob, blob
+from qcompile.ir.graph import Graph
+from qcompile.ir.ops.source import Const
+from qcompile.ir.rewrite import rewrite
+from qcompile.ir.types import Array
+from qcompile.passes.weights import IN_MEMORY
+
+Change: TypeAlias = Callable[[Member, NDArray[Any], Indices], NDArray[Any]]
+"""(member, vectors [rows, size], the block of each) → new vectors."""
+
+
+def with_members(graph: Graph, site: Site, change: Change) -> Graph:
+    """The graph with the site's constants rewritten; `UsageError` if they are not the graph's."""
+    known = set(graph.constants)
+    foreign = [c for c in site.constants if c not in known]
+    if foreign:
+        raise UsageError(
+            f"site {site.name} changes {foreign[0].name or 'a constant'}, which is no constant of "
+            f"{graph.name}: find the sites of the graph that you change, after every change"
+        )
+    new = changed([(member, change) for member in site.absorbs])
+    return rewrite(graph, lambda node, at: new.get(node) if isinstance(node, Const) else None)
+
+
+def changed(changes: Sequence[tuple[Member, Change]]) -> dict[Const, Const]:
+    """The constants among the members, each with its changes made one after the other."""
+    by_constant: dict[Const, list[tuple[Member, Change]]] = {}
+    for member, change in changes:
+        if member.constant is not None:
+            by_constant.setdefault(member.constant, []).append((member, change))
+    return {constant: _changed(constant, own) for constant, own in by_constant.items()}
+
+
+def _changed(constant: Const, changes: list[tuple[Member, Change]]) -> Const:
+    source = constant.data
+
+    def load() -> Array:
+        values: NDArray[Any] = source.array()
+        if constant.elem.is_float:
+            values = values.astype(np.float64)
+        for member, change in changes:
+            rows, ids = member.rows(values)
+            values = member.put(values, change(member, rows, ids))
+        return values.astype(source.dtype)
+
+    lazy = Blob(source.shape, source.dtype, load)
+    data = blob(load()) if lazy.nbytes <= IN_MEMORY else lazy
+    return Const(data, constant.elem, constant.unit, name=constant.name)

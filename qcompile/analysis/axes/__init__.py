@@ -1,0 +1,46 @@
+"""Which linear maps may act on the axes of a graph without changing what it computes.
+
+One table tells the laws of each operation (`laws`); three analyses solve them for matrices, for
+positive scales and for permutations. Nothing here knows a family of models.
+"""
+
+from __future__ import annotations
+
+from qcompile.analysis.axes.laws.law import Group
+from qcompile.analysis.axes.sites import (
+    OnlineSite,
+    PermutationSite,
+    RotationSite,
+    ScalingSite,
+    Site,
+)
+from qcompile.analysis.axes.survey import Survey
+from qcompile.ir.graph import Graph
+
+__all__ = [
+    "Group",
+    "OnlineSite",
+    "PermutationSite",
+    "RotationSite",
+    "ScalingSite",
+    "Site",
+    "Survey",
+    "permutation_sites",
+    "rotation_sites",
+    "scaling_sites",
+]
+
+
+def rotation_sites(graph: Graph) -> tuple[RotationSite, ...]:
+    """The classes of axes that one matrix may act on, in graph order."""
+    return Survey(graph).rotations
+
+
+def scaling_sites(graph: Graph) -> tuple[ScalingSite, ...]:
+    """A basis of the positive scales that may act, in graph order."""
+    return Survey(graph).scalings
+
+
+def permutation_sites(graph: Graph) -> tuple[PermutationSite, ...]:
+    """The classes of axes that may be put in another order, in graph order."""
+    return Survey(graph).permutations

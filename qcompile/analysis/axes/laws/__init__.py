@@ -1,0 +1,1 @@
+"""What may act on the axes of each operation: one table from operations to laws."""
