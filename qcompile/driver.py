@@ -33,6 +33,7 @@ from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import without_marks
 from qcompile.plan_file import write_plan
 from qcompile.planned import wanted_plan, with_plan
+from qcompile.profile.lookup import wanted_table
 from qcompile.program.graph_file import write_graph
 from qcompile.progress import Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
@@ -64,6 +65,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     place = target(options.target)
     output = output_folder(model, options)
     require_vacant(output, force=options.force)
+    table = wanted_table(options)
     if place.emulates and not options.allow_emulated:
         raise TargetError(place.emulates)
     recipe = wanted_recipe(place, options)
@@ -89,6 +91,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     with written_whole(output, force=options.force) as folder:
         say("building kernels")
         emitted = place.emit(deployed, folder, threads=options.threads)  # 8 plan, 9 emit
+        emitted = emitted if table is None else table.foretold(emitted, place.outline(deployed))
         golden = list(evidence.held_back)[:VECTORS]
         write_golden(deployed, golden, folder / "golden")
         about = identify(model, real)

@@ -96,13 +96,14 @@ def plan_of(
     front: Front | None = None,
 ) -> Plan:
     """The plan for an assignment whose layers are nodes and whose options are named by widths."""
+    shown = _shown(problem, assignment)
     choices = tuple(
         PlannedChoice(
             layer.name,
             None if option.name == FLOAT else parse_widths(option.name),
             float(option.damage),
-            {name: float(cost) for name, cost in option.costs.items()},
-            _reason(problem, place, option),
+            {name: float(option.costs[resource]) for resource, name in shown.items()},
+            _reason(problem, place, option, shown),
         )
         for place, (layer, option) in enumerate(
             zip(problem.layers, assignment.options, strict=True)
@@ -128,7 +129,18 @@ def require_fits(plan: Plan, model: str, nodes: Iterable[str]) -> None:
         raise UsageError(f"--plan chooses for {', '.join(unknown)}{hint}")
 
 
-def _reason(problem: Problem, place: int, chosen: Option) -> str:
+def _shown(problem: Problem, assignment: Assignment) -> dict[str, str]:
+    """Resource → the name that users know: of a limit's several ones the largest stands for it."""
+    peaks = [limit for limit in problem.limits if limit.resources != (limit.name,)]
+    inner = {resource for limit in peaks for resource in limit.resources}
+    found = {name: name for name in problem.resources if name not in inner}
+    for limit in peaks:
+        costs = {r: problem.cost(r, assignment.choice) for r in limit.resources}
+        found[max(costs, key=lambda resource: costs[resource])] = limit.name
+    return found
+
+
+def _reason(problem: Problem, place: int, chosen: Option, shown: Mapping[str, str]) -> str:
     """The chosen option beside the one of least damage, and what ties it."""
     options = problem.layers[place].options
     best = min(options, key=lambda option: option.damage)
@@ -144,7 +156,7 @@ def _reason(problem: Problem, place: int, chosen: Option) -> str:
         return f"the only option{beside}"
     if chosen.damage <= best.damage:
         return f"no option damages less{beside}"
-    saved = {name: best.costs[name] - cost for name, cost in chosen.costs.items()}
+    saved = {name: best.costs[r] - chosen.costs[r] for r, name in shown.items()}
     less = ", ".join(
         f"{value:.6g} {name}" for name, value in saved.items() if value > 0 and name != FLOAT
     )

@@ -96,7 +96,12 @@ def summarize(
             "drop": measured.as_drop,
         },
         "bits": decided.bits(found),
-        "latency": {"predicted_ms": emitted.latency_ms, "measured_ms": None, "device": None},
+        "latency": {
+            "predicted_ms": emitted.latency_ms,
+            "interpolated": list(emitted.interpolated),
+            "measured_ms": None,
+            "device": None,
+        },
         "integer_only": found.integer_only and exact,
         "verified": verified,
         "digest": manifest["digest"],
@@ -139,9 +144,11 @@ def peak_rss_bytes() -> int:
 
 
 def constant_bytes(graph: Graph) -> int:
-    """Bytes of all constants as stored, each counted once; narrow integers packed."""
+    """Bytes of all constants as stored, each counted once; narrow integers packed, groups' steps
+    a byte each."""
     found: dict[Any, int] = {}
     for node in graph.nodes:
         if isinstance(node, Const):
-            found[id(node.data)] = packed_size(node.data.size, node.elem.bits)
+            steps = 0 if node.unit is None else len(node.unit.steps)
+            found[id(node.data)] = packed_size(node.data.size, node.elem.bits) + steps
     return sum(found.values())

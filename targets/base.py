@@ -29,13 +29,15 @@ class Emitted:
     """What a target wrote: files relative to the artifact folder, and facts for the manifest.
 
     `details` must be plain JSON and the same on every run. `activation_peak_bytes` is the memory
-    for values at run time, `latency_ms` a prediction if the target has one.
+    for values at run time, `latency_ms` a prediction if the target has one, for which the
+    times of the `interpolated` kernels were guessed from others.
     """
 
     files: tuple[str, ...]
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
     activation_peak_bytes: int = 0
     latency_ms: float | None = None
+    interpolated: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

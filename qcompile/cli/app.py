@@ -12,11 +12,11 @@ from qcompile.budget import parse_budget, parse_drop
 from qcompile.cli.arguments import (
     default_threads,
     input_shapes,
-    not_yet,
     refuse_later_work,
     see_current_folder,
     split_schemes,
 )
+from qcompile.cli.pareto import pareto_command
 from qcompile.options import METHODS
 
 FOLDER = click.Path(path_type=Path)
@@ -151,6 +151,9 @@ def compile_command(**given: Any) -> int:
     )  # fmt: skip
 
 
+app.add_command(pareto_command)
+
+
 @app.command("inspect")
 @click.argument("model")
 @shape_option
@@ -260,10 +263,26 @@ def explain_command(
 
 
 @app.command("profile")
-@click.option("--target", required=True)
-def profile_command(target: str) -> None:
-    """Measures a latency table on the device at hand (not built yet)."""
-    raise not_yet(f"profile --target {target}", "qcompile bench DIR measures an artifact")
+@click.argument("model", required=False)
+@click.option("--target", required=True, help="A target whose programs run on this machine.")
+@click.option("-o", "--output", type=FOLDER, help="The table [default: TARGET-THREADS.json].")
+@click.option("--calib", metavar="SOURCE", help="Samples, as for compiling MODEL.")
+@click.option("--rounds", type=click.IntRange(min=1), default=7, show_default=True,
+              help="A time is the median of so many.")  # fmt: skip
+@shape_option
+@threads_option
+@json_option
+def profile_command(**given: Any) -> None:
+    """Measures kernels on the device at hand: a table for --latency-table.
+
+    With MODEL those of all its layers, at every width that the target offers; without, of a spread
+    of layers from which others are interpolated.
+    """
+    from qcompile.cli.profiling import profile_and_tell
+
+    see_current_folder()
+    shapes, threads = input_shapes(given.pop("shapes")), given.pop("threads") or default_threads()
+    profile_and_tell(**given, shapes=shapes, threads=threads)
 
 
 @app.command("doctor")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, hypot, log
 from statistics import mean
@@ -13,7 +13,8 @@ from qcompile.options import Options
 from qcompile.profile.device import device_of
 from qcompile.profile.table import LatencyTable, Row, read_table, require_fits
 from qcompile.targets import target
-from qcompile.targets.steps import Kernel, ProgramStep
+from qcompile.targets.base import Emitted
+from qcompile.targets.steps import Kernel, Outline, ProgramStep
 
 NEIGHBOURS = 4
 CLOSE = 0.05  # in logarithms: a row as near as this weighs about as much as an exact one
@@ -60,6 +61,11 @@ class Lookup:
         kernels = {step.kernel.name: step.kernel.shape for step in taken}
         unknown = tuple(n for n, shape in kernels.items() if shape not in self._shapes)
         return Predicted(self.table.call + sum(map(self, taken)), len(kernels), unknown)
+
+    def foretold(self, emitted: Emitted, outline: Outline) -> Emitted:
+        """What was emitted, with the latency that the table predicts."""
+        found = self.predict(outline.steps)
+        return replace(emitted, latency_ms=found.milliseconds, interpolated=found.interpolated)
 
     def _interpolated(self, kernel: Kernel) -> float:
         """The nearest kernels of the sort by log macs and log bytes, the nearer the heavier.

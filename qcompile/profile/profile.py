@@ -53,13 +53,12 @@ def profile(request: Request, say: Progress = silent) -> dict[str, Any]:
     """
     place = target(request.target)
     device = device_of(place)
-    graphs = list(_graphs(request, place, say))
-    place.outline(graphs[0])  # says why not, before anything is built
     if not device:
         raise UsageError(
             f"profile --target {request.target}: {missing(place)}; a table holds for the device "
             "that it was measured on, so run this there"
         )
+    graphs = list(_graphs(request, place, say))
     table = measured(place, graphs, request, device, say)
     output = request.output or Path(f"{request.target}-{request.threads}.json")
     write_table(output, table)

@@ -40,11 +40,16 @@ def found_device(least: tuple[int, int] = (0, 0), *, driver: str = DRIVER) -> bo
     return named_device(least, driver=driver) != ""
 
 
-def named_device(least: tuple[int, int] = (0, 0), *, driver: str = DRIVER) -> str:
-    """The name of the device that `found_device` means, or nothing."""
+def named_device(
+    least: tuple[int, int] = (0, 0), *, exactly: bool = False, driver: str = DRIVER
+) -> str:
+    """The name of the device that `found_device` means, or nothing; nothing for a later one, too,
+    when it is to be exactly of this capability."""
     try:
         cuda = c.CDLL(driver)
         found = cuda.cuInit(0) or first_device(cuda)
     except (OSError, AttributeError):
         return ""
-    return found.name if isinstance(found, Device) and found.capability >= least else ""
+    if not isinstance(found, Device) or found.capability < least:
+        return ""
+    return "" if exactly and found.capability != least else found.name

@@ -70,8 +70,8 @@ class CudaTarget:
         return ready.source.name, ready.milliseconds
 
     def here(self) -> str:
-        """The GPU, if it is the chip or a later one."""
-        return named_device(self.chip.capability)
+        """The GPU, if it is of the chip's compute capability: later ones run translated kernels."""
+        return named_device(self.chip.capability, exactly=True)
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """Kernels, plan, weights and the library that runs them."""
