@@ -31,6 +31,7 @@ from qcompile.numerics.hadamard import hadamard, kronecker_factors
 from qcompile.numerics.rotations import signs
 
 Tensor = torch.Tensor
+PIECE = 1 << 15  # elements that stay in a core's cache
 Operation: TypeAlias = Callable[..., Tensor]
 
 _UNARY: Mapping[type[Node], Operation] = {
@@ -108,10 +109,26 @@ def tensor(array: Array) -> Tensor:
 
 
 def snapped(x: Tensor, elem: Scalar, unit: Affine) -> Tensor:
-    """scale · (clip(round_half_even(x / scale) + zero_point) − zero_point), as FakeQuant has it."""
+    """scale · (clip(round_half_even(x / scale) + zero_point) − zero_point), as FakeQuant has it.
+
+    Piece by piece, so that every step but the first finds its operand in the cache.
+    """
     scale, zero = float(np.float32(unit.scale[0])), unit.zero_point[0]
-    steps = torch.round(x / scale)
-    return steps.add_(zero).clamp_(elem.lo, elem.hi).sub_(zero).mul_(scale)
+    found = torch.empty_like(x)
+    alike = x.stride() == found.stride()
+    pieces = zip(_pieces(x), _pieces(found), strict=True) if alike else ((x, found),)
+    for given, piece in pieces:
+        torch.div(given, scale, out=piece)
+        piece.round_().add_(zero).clamp_(elem.lo, elem.hi).sub_(zero).mul_(scale)
+    return found
+
+
+def _pieces(x: Tensor) -> Sequence[Tensor]:
+    """The elements in the order of memory; the whole where they are not dense."""
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    if not (last or x.is_contiguous()):
+        return (x,)
+    return torch.split(x.as_strided((x.numel(),), (1,)), PIECE)
 
 
 def _one(function: Callable[[Tensor], Tensor]) -> Operation:

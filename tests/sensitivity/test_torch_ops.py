@@ -2,8 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
+from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.source import Input
+from qcompile.ir.types import F32, Scalar, TensorType
+from qcompile.ir.unit import Affine
 from qcompile.sensitivity.network import Network
+from qcompile.sensitivity.torch_ops import snapped
 from tests.helpers import read, seeded_inputs
 
 BODIES = {
@@ -83,3 +89,22 @@ def test_a_graph_without_room_for_a_batch_runs_sample_by_sample():
 
 def test_what_only_numpy_knows_is_listed():
     assert [node.op for node in network("m = mish(x)\n y = relu(m)").foreign] == ["mish"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda x: x,
+        lambda x: x.contiguous(memory_format=torch.channels_last),
+        lambda x: x[:, ::2],
+        lambda x: x.permute(3, 1, 0, 2),
+        lambda x: x[0, 0],
+    ],
+    ids=["rows", "channels last", "a part", "turned", "plane"],
+)
+def test_snapping_piece_by_piece_is_snapping(order):
+    rng = np.random.default_rng(4)
+    x = order(torch.from_numpy(rng.standard_normal((3, 6, 60, 61)).astype(np.float32)))
+    elem, unit = Scalar("u8"), Affine((0.0213,), (117,))
+    marked = FakeQuant(Input(TensorType(tuple(x.shape), F32), name="x"), elem, unit)
+    np.testing.assert_array_equal(snapped(x, elem, unit).numpy(), marked.evaluate(x.numpy()))
