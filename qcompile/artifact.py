@@ -71,12 +71,13 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
 
 
 @contextmanager
-def written_whole(folder: Path, *, force: bool) -> Generator[Path]:
+def written_whole(folder: Path, *, force: bool, mark: str = MANIFEST) -> Generator[Path]:
     """A temporary folder that becomes `folder` when the block ends well, and goes when not.
 
-    What stood there before is replaced only with `force`, and only by a finished folder.
+    What stood there before is replaced only with `force`, only by a finished folder, and only when
+    it has the file `mark`.
     """
-    require_vacant(folder, force=force)
+    require_vacant(folder, force=force, mark=mark)
     folder = Path(os.path.abspath(folder))
     missing = [p for p in folder.parents if not p.exists()]
     try:
@@ -99,7 +100,7 @@ def written_whole(folder: Path, *, force: bool) -> Generator[Path]:
         _remove_empty(missing)
 
 
-def require_vacant(folder: Path, *, force: bool) -> None:
+def require_vacant(folder: Path, *, force: bool, mark: str = MANIFEST) -> None:
     """`UsageError` when something stands there that an artifact may not replace."""
     if not folder.exists():
         above = next(p for p in Path(os.path.abspath(folder)).parents if p.exists())
@@ -108,10 +109,10 @@ def require_vacant(folder: Path, *, force: bool) -> None:
         return
     if not force:
         raise UsageError(f"{folder} exists: name another with --output, or pass --force")
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file()):
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file()):
         raise UsageError(
-            f"{folder} exists and is no artifact, and --force replaces only artifacts: name "
-            "another with --output, or remove it yourself"
+            f"{folder} exists and has no {mark}, so it is not replaced: name another with "
+            "--output, or remove it yourself"
         )
 
 

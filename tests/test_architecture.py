@@ -31,6 +31,7 @@ HEAVY = {
     "onnxscript": ("frontends.onnx", "targets.onnx", "models"),
     "torch": ("frontends.torch", "frontends.aten", "models", "sensitivity"),
     "tvm": ("targets.tvm",),
+    "matplotlib": ("pareto_plot",),
 }
 
 

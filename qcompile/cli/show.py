@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from qcompile.budget import show_limit
+
 Facts = Mapping[str, Any]
 
 FEW = 3  # instructions that fit one line
@@ -104,6 +106,22 @@ def _exceptions(found: Sequence[Facts], scheme: str) -> None:
     if rows:
         print()
         table((f"not {scheme}", "widths", "why"), rows)
+
+
+def print_front(found: Facts, folder: str) -> None:
+    """A front's points, then one width for all layers."""
+    on, points = found["on"], found["points"]
+    rows = [(p["plan"], p) for p in points] + [(n, p) for n, p in found["uniform"].items()]
+    drop = () if found["metric"] is None else (f"drop by {found['metric']}",)
+    head = ("plan, or one width for all", on, "damage", *drop)
+    table(head, [_front_row(name, on, point) for name, point in rows], right=(1, 2, 3))
+    print(f"written to {folder}")
+
+
+def _front_row(name: str, on: str, point: Facts) -> tuple[str, ...]:
+    used = show_limit(on, point["used"][on]).partition("=")[2]
+    drop = () if point["drop"] is None else (f"{point['drop']:.2%}",)
+    return name, used, f"{point['damage']:.4g}", *drop
 
 
 def print_model(found: Facts) -> None:
