@@ -1,0 +1,76 @@
+"""Networks with online Hadamard transforms: the interpreter's bits on every target."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Add
+from qcompile.ir.ops.hadamard import Hadamard
+from qcompile.ir.ops.linear import Conv, MatMul
+from qcompile.ir.ops.pointwise import HardSwish, Relu
+from qcompile.ir.ops.reduce import ReduceMean
+from qcompile.ir.ops.shape import Reshape
+from qcompile.ir.ops.source import Const, Input, const
+from qcompile.ir.types import f32
+from qcompile.passes.online_hadamard import insert_online
+from tests.test_same_bits import assert_same_bits, assert_same_from_c, build
+
+SIZES = [(48, 16), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (8, 12, 64))]
+
+
+def network(channels: int) -> Graph:
+    """Convolutions with a shortcut, then a classifier."""
+    rng = np.random.default_rng(channels)
+
+    def weight(name: str, *shape: int) -> Const:
+        fan = np.prod(shape[1:]) if len(shape) == 4 else shape[0]
+        values = rng.standard_normal(shape) * np.sqrt(2 / fan)
+        return const(values.astype(np.float32), name=name)
+
+    x = Input(f32(1, 3, 7, 6), name="x")
+    first = HardSwish(
+        Conv(x, weight("u", channels, 3, 3, 3), pads=(1,) * 4, name="first"), name="act"
+    )
+    second = Conv(
+        first, weight("v", channels, channels, 3, 3), pads=(1, 0, 1, 2), stride=(1, 1),
+        name="second",
+    )  # fmt: skip
+    third = Conv(Relu(second, name="relu"), weight("w", channels, channels, 1, 1), name="third")
+    both: Node = Add(second, third, name="both")
+    mean = ReduceMean(both, (2, 3), name="mean")
+    flat = Reshape(mean, (1, channels), name="flat")
+    y = MatMul(flat, weight("z", channels, 10), name="logits")
+    return Graph(f"turned{channels}", (x,), (("y", y),))
+
+
+def turned(channels: int, size: int) -> Graph:
+    """Every contraction but the first reads transformed values."""
+    return insert_online(
+        network(channels), dict.fromkeys(("second", "third", "logits"), size), seed=1
+    )
+
+
+@pytest.mark.parametrize(("channels", "size"), SIZES)
+def test_network_with_transforms(tmp_path: Path, channels: int, size: int):
+    graph = turned(channels, size)
+    built = build(graph, graph, tmp_path)
+    assert sum(isinstance(n, Hadamard) and n.type.is_quantized for n in built.graph.nodes) == 3
+    assert_same_bits(built, count=10)
+
+
+@pytest.mark.slow
+def test_network_with_transforms_from_a_c_program(tmp_path: Path):
+    graph = turned(16, 16)
+    built = build(graph, graph, tmp_path)
+    assert_same_from_c(built, count=2)
+
+
+@pytest.mark.slow
+def test_network_with_transforms_of_4_bits(tmp_path: Path):
+    graph = turned(32, 32)
+    built = build(graph, graph, tmp_path, widths={"op:Conv": "W4A4", "op:MatMul": "W4A8"})
+    assert "i4[" in (built.artifacts["reference"].folder / "graph.qc").read_text()
+    assert_same_bits(built, count=10)
