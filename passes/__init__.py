@@ -13,6 +13,7 @@ PASSES: Mapping[str, str] = {
     "fuse-activations": "qcompile.passes.fuse_activations:FuseActivations",
     "fuse-padding": "qcompile.passes.fuse_padding:FusePadding",
     "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",
+    "smooth": "qcompile.passes.smooth:Smooth",
     "specify": "qcompile.passes.specify:Specify",
     "calibrate": "qcompile.passes.calibrate:Calibrate",
     "correct-bias": "qcompile.passes.correct_bias:CorrectBias",

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from qcompile.passes.transforms.online import online
 from qcompile.passes.transforms.permute import permuted
 from qcompile.passes.transforms.rotate import rotated
 from qcompile.passes.transforms.scale import scaled
 
-__all__ = ["permuted", "rotated", "scaled"]
+__all__ = ["online", "permuted", "rotated", "scaled"]

@@ -24,14 +24,20 @@ Change: TypeAlias = Callable[[Member, NDArray[Any], Indices], NDArray[Any]]
 
 def with_members(graph: Graph, site: Site, change: Change) -> Graph:
     """The graph with the site's constants rewritten; `UsageError` if they are not the graph's."""
+    return with_changes(graph, [(site, change)])
+
+
+def with_changes(graph: Graph, changes: Sequence[tuple[Site, Change]]) -> Graph:
+    """The same for several sites of one graph, one after the other."""
     known = set(graph.constants)
-    foreign = [c for c in site.constants if c not in known]
-    if foreign:
-        raise UsageError(
-            f"site {site.name} changes {foreign[0].name or 'a constant'}, which is no constant of "
-            f"{graph.name}: find the sites of the graph that you change, after every change"
-        )
-    new = changed([(member, change) for member in site.absorbs])
+    for site, _ in changes:
+        foreign = [c for c in site.constants if c not in known]
+        if foreign:
+            raise UsageError(
+                f"site {site.name} changes {foreign[0].name or 'a constant'}, which is no constant "
+                f"of {graph.name}: find the sites of the graph that you change, after every change"
+            )
+    new = changed([(member, change) for site, change in changes for member in site.absorbs])
     return rewrite(graph, lambda node, at: new.get(node) if isinstance(node, Const) else None)
 
 

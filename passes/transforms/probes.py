@@ -99,20 +99,19 @@ def collect_probes(
     evenly spaced vectors, of anything else the first two samples' values whole."""
     values: dict[Node, list[Array]] = {activations(node)[0]: [] for node in wanted}
     drawn = list(samples)
-    few = {
-        value: all(_by_vectors(n) for n in wanted if activations(n)[0] is value) for value in values
-    }
+    whole = {activations(node)[0] for node in wanted if not _by_vectors(node)}
     share = -(-VECTORS // max(len(drawn), 1))
     for index, sample in enumerate(drawn):
         for node, found in graph.values(sample, keep=list(values)):
-            if few[node]:
+            if node not in whole:
                 values[node].append(_spread(found, share))
             elif index < PICTURES:
                 values[node].append(found)
     result: dict[Contraction, Probe] = {}
     for node, widths in wanted.items():
-        seen = values[activations(node)[0]]
-        joined = [np.concatenate(seen, axis=-2)] if few[activations(node)[0]] else seen
+        value = activations(node)[0]
+        seen = values[value]
+        joined = seen if value in whole else [np.concatenate(seen, axis=-2)]
         result[node] = Probe(node, tuple(x.astype(np.float64) for x in joined), widths, recipe)
     return result
 
@@ -129,7 +128,8 @@ def _by_vectors(node: Contraction) -> bool:
 def _spread(x: Array, count: int) -> Array:
     """At most so many vectors of [.., vectors, n], evenly spaced."""
     total = x.shape[-2]
-    places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(np.int64))
+    kept = min(count, total)
+    places = np.arange(kept) * total // kept
     return x[..., places, :]
 
 

@@ -39,10 +39,10 @@ def readers(graph: Graph, site: Site) -> tuple[Reader, ...]:
     found: list[Reader] = []
     for node in graph.nodes:
         own = _weight(node)
-        if own is None or not isinstance(node, Conv | ConvTranspose | MatMul):
+        if own not in weights or not isinstance(node, Conv | ConvTranspose | MatMul):
             continue
         edge = edges.get(activations(node)[0])
-        if edge is not None and own in weights and edge.axis == summed_axis(node):
+        if edge is not None and edge.axis == summed_axis(node):
             found.append(Reader(node, edge, weights[own]))
     return tuple(found)
 
@@ -54,8 +54,9 @@ def writers(graph: Graph, site: Site) -> tuple[Writer, ...]:
     found: list[Writer] = []
     for node in graph.nodes:
         own = _weight(node)
-        known = isinstance(node, Conv | ConvTranspose | MatMul) and own in weights
-        if own is not None and known and node in edges and activations(node)[0] not in edges:
+        if own not in weights or not isinstance(node, Conv | ConvTranspose | MatMul):
+            continue
+        if node in edges and activations(node)[0] not in edges:
             found.append(Writer(node, weights[own]))
     return tuple(found)
 
@@ -71,8 +72,8 @@ def summed_axis(node: Contraction) -> int:
             return 1
 
 
-def _constants(site: Site) -> dict[Const, Member]:
-    return {m.constant: m for m in site.absorbs if m.constant is not None}
+def _constants(site: Site) -> dict[Const | None, Member]:
+    return {m.constant: m for m in site.absorbs}
 
 
 def _weight(node: Node) -> Const | None:

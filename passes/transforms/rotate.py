@@ -77,8 +77,8 @@ def _require_pairs(site: RotationSite, stack: Matrices) -> None:
     off = max(np.abs(a - d).max(), np.abs(b + c).max())
     if off > TOLERANCE:
         raise UsageError(
-            f"site {site.name} takes matrices [[a, -b], [b, a]] ({_reasons(site)}), this one is off "
-            f"by {off:.2g}"
+            f"site {site.name} takes matrices [[a, -b], [b, a]] ({_reasons(site)}), not these, "
+            f"off by {off:.2g}"
         )
 
 
