@@ -23,6 +23,7 @@ from qcompile.ir.ops.resize import ResizeNearest
 from qcompile.ir.ops.shape import Concat, Reshape
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import f32
+from qcompile.passes.online_hadamard import edge_of, insert_online
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 def build(pick: Pick, *, seed: int) -> Graph:
-    """One to seven layers, then perhaps a classifier."""
+    """One to seven layers, then perhaps a classifier; some read transformed channels."""
     net = _Net(pick, seed)
     x = Input(f32(pick((1, 2)), pick((1, 3, 4, 8)), pick((8, 5, 11)), pick((8, 6, 9))), name="x")
     layers = pick((1, 2, 3, 4, 5, 6, 7))
@@ -62,7 +63,18 @@ def build(pick: Pick, *, seed: int) -> Graph:
     for _ in range(layers):
         y = pick(LAYERS)(net, y)
     y = pick((_no_head, _no_head, _classifier, _classifier, _soft_classifier))(net, y)
-    return Graph(f"random_{seed}", (x,), (("y", y),))
+    return _turned(pick, Graph(f"random_{seed}", (x,), (("y", y),)))
+
+
+def _turned(pick: Pick, graph: Graph) -> Graph:
+    """Hadamard transforms before a few contractions, in blocks that fit."""
+    sizes: dict[str, int] = {}
+    for node in graph.nodes:
+        edge = edge_of(node)
+        if edge is not None:
+            fitting = [s for s in (4, 8, 12, 16) if edge.length % s == 0]
+            sizes[node.name] = pick((0, 0, *fitting))
+    return insert_online(graph, {name: s for name, s in sizes.items() if s}, seed=pick((0, 1)))
 
 
 class _Net:
