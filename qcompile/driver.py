@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
@@ -110,18 +111,22 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
             say("verifying the artifact on its golden vectors")
             verify(built)  # check
     run.finish()
-    sizes = {
-        "float_bytes": constant_bytes(real),
-        "weight_bytes": constant_bytes(stages.integer),
-        "artifact_bytes": sum(f["bytes"] for f in manifest["files"].values()),
-    }
     summary = summarize(
         model=about, target=place.name, decided=decided, evidence=evidence, found=found,
-        measured=measured, sizes=sizes, emitted=emitted, manifest=manifest, artifact=str(output),
-        passes=clock.rows, verified=options.verify, exact=place.exact,
+        measured=measured, sizes=sizes(stages, manifest), emitted=emitted, manifest=manifest,
+        artifact=str(output), passes=clock.rows, verified=options.verify, exact=place.exact,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
+
+
+def sizes(stages: Stages, manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes of all constants, real and as integers, and of the artifact's files."""
+    return {
+        "float_bytes": constant_bytes(stages.real),
+        "weight_bytes": constant_bytes(stages.integer),
+        "artifact_bytes": sum(file["bytes"] for file in manifest["files"].values()),
+    }
 
 
 def require_matches(option: str, patterns: Sequence[str], nodes: Sequence[Node]) -> None:

@@ -109,7 +109,7 @@ def plan_of(
             zip(problem.layers, assignment.options, strict=True)
         )
     )
-    limits = {use.name: (use.used, use.limit) for use in assignment.uses}
+    limits = {use.name: (float(use.used), float(use.limit)) for use in assignment.uses}
     solved = Solved(assignment.objective, assignment.gap, limits)
     return Plan(model, choices, solved, estimator, front)
 

@@ -80,14 +80,17 @@ def _asked(options: Options) -> dict[str, str]:
         "metric": options.metric_name,
         "float-layers": options.float_layers,
         "estimator": options.estimator,
-        "plan": None if options.plan is None else _content(options.plan),
+        "plan": _content(options.plan),
+        "latency-table": _content(options.latency_table),
     }
     return {name: json.dumps(value, sort_keys=True) for name, value in kept.items()}
 
 
-def _content(path: Path) -> str:
-    """A file's digest; nothing where it cannot be read, which is said elsewhere."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def _content(path: Path | None) -> str | None:
+    """A file's digest; None for none, and for one that is not there, which is said elsewhere."""
+    if path is None or not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _state(path: Path, output: Path) -> Mapping[str, object]:

@@ -33,8 +33,9 @@ def within_drop(
     drops = {best.choice: measure(best)}
     if drops[best.choice] > at_most:
         raise UsageError(
-            f"the least that can be lost is {drops[best.choice]:.4g}, more than {at_most:.4g}: "
-            "allow a larger drop or a larger budget"
+            f"the least that can be lost is {100 * drops[best.choice]:.4g}%, more than "
+            f"{100 * at_most:.4g}%: allow a larger drop or a larger budget, or let some layers "
+            "stay in float"
         )
     low = lowest(Model(problem), wide, others)
     if low is None:
