@@ -34,4 +34,11 @@ def with_float_layers(
         )
         for layer in problem.layers
     )
-    return replace(problem, layers=layers, limits=(*problem.limits, Limit(RESOURCE, at_most)))
+    pairs = tuple(replace(pair, damage=_widened(pair.damage)) for pair in problem.pairs)
+    limits = (*problem.limits, Limit(RESOURCE, at_most))
+    return replace(problem, layers=layers, limits=limits, pairs=pairs)
+
+
+def _widened(damage: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    """A row and a column more: what stays in float damages nothing together with others."""
+    return (*((*row, 0.0) for row in damage), (0.0,) * (len(damage[0]) + 1))

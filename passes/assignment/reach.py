@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import ROUND_CEILING, Context
 
 from qcompile.errors import UsageError
@@ -28,6 +29,7 @@ class OutOfReach(UsageError):
 
 def out_of_reach(model: Model) -> OutOfReach:
     """Why the model has no solution, found by relaxing its limits one by one and together."""
+    model = _alone(model)
     limits = model.problem.limits
     if least(Task(model, model.zeros(), ())) is None:
         return OutOfReach("the ties leave no assignment, whatever the limits", {}, {})
@@ -57,6 +59,7 @@ def out_of_reach(model: Model) -> OutOfReach:
 
 def lowest(model: Model, limit: Limit, others: tuple[Limit, ...]) -> float | None:
     """The least that can be used of a limit while others are kept; None when they cannot be."""
+    model = _alone(model)
     caps = tuple(cap for other in others for cap in model.caps(other))
     found = least(Task(model, _last(model), caps, peaks=_peaks(model, limit, 0.0)))
     return None if found is None else model.problem.used(limit, found.choice)
@@ -66,6 +69,11 @@ def upward(value: float) -> str:
     """Six digits, rounded up: a limit that is given so can be kept."""
     digits = Context(prec=6, rounding=ROUND_CEILING).create_decimal(repr(value))
     return f"{digits.normalize():f}"
+
+
+def _alone(model: Model) -> Model:
+    """Without pairs, which cost nothing."""
+    return Model(replace(model.problem, pairs=())) if model.problem.pairs else model
 
 
 def _together(model: Model) -> dict[str, float]:

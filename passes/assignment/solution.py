@@ -8,6 +8,7 @@ from math import prod
 
 from qcompile.passes.assignment.highs import Found, Task, least
 from qcompile.passes.assignment.model import Cap, Choice, Model, Vector
+from qcompile.passes.assignment.moves import crowded, descended
 from qcompile.passes.assignment.problem import Option, Problem
 from qcompile.passes.assignment.reach import out_of_reach
 
@@ -72,10 +73,16 @@ def solve(problem: Problem, nodes: int | None = None) -> Assignment:
     options given first. So the answer depends on the problem alone, not on the solver's way.
 
     `nodes` bounds the search tree for large problems: then the answer is the best one seen, `gap`
-    says how far from the best it may be, and which of several is left open.
+    says how far from the best it may be, and which of several is left open. So it is where pairs
+    have too many products to be searched exactly (see `moves`).
 
     `OutOfReach`, a `UsageError`, when no assignment keeps all limits.
     """
+    if crowded(problem):
+        near = descended(problem)
+        if near is None:
+            raise out_of_reach(Model(problem))
+        return assignment(problem, *near)
     model = Model(problem)
     caps = tuple(cap for limit in problem.limits for cap in model.caps(limit))
     task = Task(model, model.damage, caps, nodes=nodes)

@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+
 from qcompile.cache import Cache, key
 from qcompile.errors import UsageError
 from qcompile.ir.widths import Widths
 from qcompile.sensitivity.sites import Site
 from qcompile.sensitivity.study import Study, asked
 from qcompile.sensitivity.table import Sensitivities
+from qcompile.sensitivity.together import Question, Together, Vector
 
-FORMAT = "1"  # of a record
+FORMAT = "2"  # of a record
+VECTOR = b"v"  # what the record of a vector begins with
 DEFAULT = "output-error"
 ESTIMATORS: Mapping[str, str] = {
     "output-error": "qcompile.sensitivity.output_error:OutputError",
+    "output-error+pairs": "qcompile.sensitivity.output_error:OutputErrorPairs",
     "loss-coefficient": "qcompile.sensitivity.loss_coefficient:LossCoefficient",
     "hessian-trace": "qcompile.sensitivity.hessian:HessianTrace",
     "hessian-diagonal": "qcompile.sensitivity.hessian:HessianDiagonal",
@@ -43,8 +48,10 @@ class Estimator(Protocol):
 
     def measure(
         self, study: Study, wanted: Mapping[str, Sequence[Widths]]
-    ) -> Iterator[tuple[str, Widths, float]]:
-        """A damage for every contraction's name and option wanted, in any order."""
+    ) -> Iterator[tuple[str, Widths, float | Vector]]:
+        """A damage for every contraction's name and option wanted, in any order; or a vector whose
+        squared length it is, and whose products with others are half of what both damage together.
+        """
         ...
 
 
@@ -72,19 +79,23 @@ def sensitivities(
     """
     questions = asked(study, wanted)
     total = dict.fromkeys(((site.name, widths) for site, widths in questions), 0.0)
-    graph = study.graph_digest()
+    graph, together = study.graph_digest(), Together()
     for part in study.parts():
         keys = _keys(part, graph, questions, by)
         share = len(part.samples) / len(study.samples)
-        for question, damage in _damages(part, keys, by, cache, say):
-            total[question] += share * damage
+        vectors: dict[Question, Vector] = {}
+        for question, found in _damages(part, keys, by, cache, say):
+            if isinstance(found, np.ndarray):
+                vectors[question] = found
+            total[question] += share * _length(found)
+        together = together.with_part(share, {q: vectors[q] for q in total if q in vectors})
     facts: dict[str, str | int] = {
         "graph": graph,
         "samples": study.samples_digest(),
         "count": len(study.samples),
         **by.facts,
     }
-    return Sensitivities(by.name, facts, total)
+    return Sensitivities(by.name, facts, total, together)
 
 
 def known_damages(
@@ -113,11 +124,11 @@ def _keys(
 
 def _damages(
     part: Study,
-    keys: Mapping[tuple[str, Widths], str],
+    keys: Mapping[Question, str],
     by: Estimator,
     cache: Cache | None,
     say: Callable[[str], None],
-) -> Iterator[tuple[tuple[str, Widths], float]]:
+) -> Iterator[tuple[Question, float | Vector]]:
     missing: dict[str, list[Widths]] = {}
     for (name, widths), place in keys.items():
         known = None if cache is None else _read(cache.get(place))
@@ -128,19 +139,35 @@ def _damages(
     done = len(keys) - sum(map(len, missing.values()))
     for name, widths, damage in by.measure(part, missing) if missing else ():
         if cache is not None:
-            cache.put(keys[name, widths], json.dumps(damage).encode())
+            cache.put(keys[name, widths], _record(damage))
         done += 1
         say(f"sensitivities by {by.name}: {done} of {len(keys)}")
         yield (name, widths), damage
 
 
-def _read(record: bytes | None) -> float | None:
+def _record(found: float | Vector) -> bytes:
+    """A number as text, a vector as f32 behind a letter."""
+    if isinstance(found, np.ndarray):
+        return VECTOR + found.astype("<f4").tobytes()
+    return json.dumps(found).encode()
+
+
+def _read(record: bytes | None) -> float | Vector | None:
     """A record's damage; None for none, and for what is no record."""
+    if record is not None and record.startswith(VECTOR) and not (len(record) - 1) % 4:
+        return np.frombuffer(record, "<f4", offset=len(VECTOR))
     try:
         found: Any = None if record is None else json.loads(record)
     except ValueError:
         return None
     return found if isinstance(found, float) else None
+
+
+def _length(found: float | Vector) -> float:
+    """The damage."""
+    if isinstance(found, np.ndarray):
+        return float(np.square(found, dtype=np.float64).sum())
+    return found
 
 
 def _key(by: Estimator, graph: str, samples: str, site: Site, widths: Widths) -> str:

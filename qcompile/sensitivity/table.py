@@ -11,6 +11,7 @@ from typing import Any
 
 from qcompile.errors import UsageError
 from qcompile.ir.widths import Widths, parse_widths
+from qcompile.sensitivity.together import Question, Together
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Sensitivities:
     """`damages` adds up over contractions, as far as the estimator tells the truth.
 
     `facts` say what it was measured on: digests of graph and samples, their count, versions.
+    `together` has what pairs damage beside that, where the estimator knows; the text form has not.
     """
 
     estimator: str
     facts: Mapping[str, str | int]
-    damages: Mapping[tuple[str, Widths], float] = field(repr=False)
+    damages: Mapping[Question, float] = field(repr=False)
+    together: Together = field(default_factory=Together, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for (name, widths), damage in self.damages.items():

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from math import sqrt
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from qcompile.calibrate.collect import in_order
 from qcompile.ir.node import Node
 from qcompile.ir.widths import Widths
 from qcompile.sensitivity.network import Network, Step, Values, behind, one_thread, schedule
 from qcompile.sensitivity.sites import Site
+from qcompile.sensitivity.sketch import Sketcher
 from qcompile.sensitivity.study import Study
 from qcompile.sensitivity.torch_ops import Tensor
 
 Change = Callable[[int, Values], Iterable[Tensor]]
 T = TypeVar("T")
+Vector = NDArray[Any]
 
 
 class Walk:
@@ -33,6 +38,8 @@ class Walk:
         self._real = self.each(lambda i: self.network.outputs(self.batches[i]))
         powers = [[power(y) for y in outputs] for outputs in self._real]
         self.powers = [sum(column) for column in zip(*powers, strict=True)]
+        self._results = self.network.graph.results
+        self._sketcher = Sketcher([sum(y.numel() for y in outputs) for outputs in self._real])
 
     def advance(self, step: Step) -> None:
         """Beyond one more node."""
@@ -54,19 +61,48 @@ class Walk:
         E‖y' − y‖² / E‖y‖² over all samples, the mean over outputs. `change` gives, for the place of
         a batch and its values, tensors that are its own.
         """
+        options = self._ends(node, change, self._errors)
+        return [self._damage(parts) for parts in options]
+
+    def errors(self, node: Node, change: Change) -> list[Vector]:
+        """Per value what becomes of the outputs, as a vector whose squared length is the damage;
+        of long ones a sketch.
+
+        Products of two of them are what both damage together, half of it, to first order.
+        """
+
+        def sketched(i: int, ends: Sequence[Tensor]) -> tuple[list[float], Tensor]:
+            rows = [
+                (found - y) / sqrt((p or 1.0) * len(self.powers))
+                for found, y, p in zip(ends, self._real[i], self.powers, strict=True)
+            ]
+            row = torch.cat([part.reshape(-1) for part in rows])
+            return self._errors(i, ends), self._sketcher.part(i, row)
+
+        found: list[Vector] = []
+        for parts in self._ends(node, change, sketched):
+            damage = self._damage([errors for errors, _ in parts])
+            vector = torch.stack([sketch for _, sketch in parts]).sum(0).numpy()
+            length = float(np.square(vector).sum())
+            scaled = vector * sqrt(damage / length) if length else vector
+            found.append(scaled.astype(np.float32))
+        return found
+
+    def _ends(
+        self, node: Node, change: Change, seen: Callable[[int, Sequence[Tensor]], T]
+    ) -> Iterable[tuple[T, ...]]:
+        """Per value what is seen of the outputs, batch by batch."""
         beside, cone = self.beyond(node)
 
-        def errors(i: int) -> list[list[float]]:
+        def one(i: int) -> list[T]:
             values = self.network.run(beside, dict(self.batches[i]))
-            found: list[list[float]] = []
+            found: list[T] = []
             for changed in change(i, values):
                 after = self.network.run(cone, {**values, node: changed})
-                ends = [self.network.value(end, after) for end in self.network.graph.results]
-                found.append(self._errors(i, ends))
+                found.append(seen(i, [self.network.value(y, after) for y in self._results]))
             return found
 
-        options = zip(*self.each(errors), strict=True)
-        return [self._damage(parts) for parts in options]
+        return zip(*self.each(one), strict=True)
 
     def damage(self, outputs: Sequence[Sequence[Tensor]]) -> float:
         """The damage when the outputs, batch by batch, are these."""

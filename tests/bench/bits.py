@@ -38,6 +38,7 @@ from qcompile.numerics.packing import packed_size
 from qcompile.passes.assign_bits import problem_of_widths, shared_weights, solve
 from qcompile.passes.assignment.problem import Problem
 from qcompile.sensitivity.estimate import DEFAULT, estimator, sensitivities
+from qcompile.sensitivity.table import Sensitivities
 from tests.bench.subject import MODELS, Assignment, Judged, Source, Subject, Values, prepared
 
 OPTIONS: Final = tuple(Widths(bits, 8) for bits in (2, 3, 4, 6, 8))
@@ -52,7 +53,7 @@ class Run:
 
     subject: Subject
     budget: int
-    damages: Damages
+    table: Sensitivities
     draws: int
 
 
@@ -100,13 +101,13 @@ def main(
     show(subject, "", "uniform 8, the most", subject.uniform(8))
     for bits in budgets:
         budget = subject.size(subject.uniform(bits))
-        compare(Run(subject, budget, table.damages, draws), bits)
+        compare(Run(subject, budget, table, draws), bits)
 
 
 def compare(run: Run, bits: int) -> None:
     """The rows of one budget."""
     subject = run.subject
-    assigned = assigned_within(run, run.damages)
+    assigned = assigned_within(run, run.table.damages)
     mix = show(subject, f"{bits} bits", "assigned", assigned)
     show(subject, "", f"uniform {bits}", subject.uniform(bits))
     show(subject, "", "reverse", assigned_within(run, reversed_damages(run)))
@@ -148,17 +149,27 @@ def line(subject: Subject, head: str, who: str, assignment: Assignment, found: J
 
 
 def problem_within(run: Run, damages: Damages) -> Problem:
-    """The least of these damages within the budget."""
+    """The least of these damages within the budget; with those of pairs if the estimator's own."""
     sizes = {site.name: site.weight.data.size for site in run.subject.given.sites}
     costs = {(n, w): {"size": float(packed_size(sizes[n], w.weight))} for n, w in damages}
     ties = shared_weights(run.subject.real)
-    return problem_of_widths(damages, costs, {"size": float(run.budget)}, ties=ties)
+    return problem_of_widths(
+        damages,
+        costs,
+        {"size": float(run.budget)},
+        ties=ties,
+        together=run.table.together.damages() if damages is run.table.damages else None,
+    )
 
 
 def assigned_within(run: Run, damages: Damages) -> dict[str, Widths]:
-    """What the exact solver chooses."""
+    """What the solver chooses."""
     problem = problem_within(run, damages)
+    start = time.perf_counter()
     chosen = solve(problem)
+    if damages is run.table.damages:
+        seconds = time.perf_counter() - start
+        print(f"{'':8} solved in {seconds:.1f} s: {chosen.objective:.3g}, gap {chosen.gap:.1%}")
     pairs = zip(problem.layers, chosen.options, strict=True)
     return {layer.name: Widths(option.bits, 8) for layer, option in pairs}
 
@@ -166,9 +177,9 @@ def assigned_within(run: Run, damages: Damages) -> dict[str, Widths]:
 def reversed_damages(run: Run) -> dict[tuple[str, Widths], float]:
     """Each layer with the damages of the one with the opposite rank."""
     names = [site.name for site in run.subject.given.sites]
-    ranked = sorted(names, key=lambda name: run.damages[name, OPTIONS[0]])
+    ranked = sorted(names, key=lambda name: run.table.damages[name, OPTIONS[0]])
     opposite = dict(zip(ranked, ranked[::-1], strict=True))
-    return {(name, w): run.damages[opposite[name], w] for name in names for w in OPTIONS}
+    return {(name, w): run.table.damages[opposite[name], w] for name in names for w in OPTIONS}
 
 
 def random_within(run: Run, rng: np.random.Generator, *, near: int | None) -> dict[str, Widths]:
