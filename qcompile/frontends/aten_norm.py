@@ -24,12 +24,11 @@ from qcompile.ir.dims import Dim
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Mul, Where
 from qcompile.ir.ops.linear import MatMul
-from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm
-from qcompile.ir.ops.pointwise import Reciprocal, Sqrt
-from qcompile.ir.ops.reduce import LogSoftmax, ReduceMean, Softmax
+from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, RmsNorm
+from qcompile.ir.ops.reduce import LogSoftmax, Softmax
 from qcompile.ir.ops.shape import Expand
 from qcompile.ir.ops.source import const
-from qcompile.ir.types import BOOL
+from qcompile.ir.types import BOOL, F64
 
 _NEVER = -1e9  # a score whose e^x is 0
 
@@ -148,8 +147,7 @@ def _layer_norm(
     eps: float = 1e-5,
     *_: object,
 ) -> Node:
-    gamma = const(np.ones(tuple(shape), x.type.elem.storage)) if weight is None else weight
-    return LayerNorm(x, gamma, bias, axis=x.type.rank - len(shape), eps=float(eps))
+    return LayerNorm(x, weight, bias, axis=x.type.rank - len(shape), eps=float(eps))
 
 
 def _native_layer_norm(
@@ -170,12 +168,10 @@ def _rms_norm(
     weight: Node | None = None,
     eps: float | None = None,
 ) -> Node:
-    """x / √(mean x² + eps) · weight."""
-    axes = tuple(range(x.type.rank - len(shape), x.type.rank))
-    least = np.finfo(np.float32).eps if eps is None else eps
-    square = Add(ReduceMean(Mul(x, x), axes), operand(float(least), x.type.elem))
-    y = Mul(x, Reciprocal(Sqrt(square)))
-    return y if weight is None else Mul(y, weight)
+    """Without eps it is the least step of the format that torch computes in, f32 or wider."""
+    wide = np.float64 if x.type.elem == F64 else np.float32
+    least = float(np.finfo(wide).eps) if eps is None else float(eps)
+    return RmsNorm(x, weight, x.type.rank - len(shape), least)
 
 
 def _softmax(call: Call, x: Node, dim: int, *_: object) -> Node:

@@ -14,7 +14,7 @@ from qcompile.frontends.onnx_foreign import Outside, captured, foreign, try_out
 from qcompile.frontends.onnx_known import SMALL, Known
 from qcompile.frontends.onnx_order import Stored, live_nodes, refuse_unknown, stored_tensors
 from qcompile.frontends.onnx_tensor import constant, sparse_constant
-from qcompile.frontends.onnx_translators import TRANSLATORS
+from qcompile.frontends.onnx_translators import translator
 from qcompile.ir.dims import is_static, size
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
@@ -86,7 +86,7 @@ class Reader:
         """By its translator; foreign when there is none, or when no op fits."""
         if call.node.op_type == "If" and isinstance(call.maybe(0), Const):
             return self._branch(call)
-        translate = TRANSLATORS.get(call.node.op_type) if _standard(call.node) else None
+        translate = translator(call.node)
         try:
             if translate is not None:
                 found = translate(call)
@@ -157,10 +157,6 @@ def _value(node: Node, depth: int = 8) -> Array | None:
     values = [_value(o, depth - 1) for o in node.operands]
     known = [v for v in values if v is not None]
     return node.evaluate(*known) if len(known) == len(values) else None
-
-
-def _standard(node: onnx.NodeProto) -> bool:
-    return node.domain in ("", "ai.onnx")
 
 
 def _readers(nodes: Sequence[onnx.NodeProto]) -> dict[str, list[onnx.NodeProto]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -128,15 +127,6 @@ def _gemm(call: Call) -> Node:
     return Add(MatMul(left, right), bias)
 
 
-def _einsum(call: Call) -> Node:
-    """Stays foreign; a malformed equation would never come back from ONNX's shape inference."""
-    equation = call.text("equation").replace(" ", "")
-    term = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
-    if not re.fullmatch(rf"{term}(,{term})*(->{term})?", equation):
-        raise BadModel(f"{call}: equation is {equation!r}")
-    raise Opaque("a product by equation")
-
-
 def _turned(x: Node) -> Node:
     return Transpose(x, (1, 0))
 
@@ -153,5 +143,4 @@ LINEAR: dict[str, Translator] = {
     "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "Gemm": _gemm,
-    "Einsum": _einsum,
 }

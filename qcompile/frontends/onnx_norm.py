@@ -9,7 +9,7 @@ from qcompile.ir.dims import Dim, size
 from qcompile.ir.node import Node
 from qcompile.ir.ops import norm as n
 from qcompile.ir.ops.binary import Add, Div, Mul, Sub
-from qcompile.ir.ops.pointwise import Reciprocal, Sqrt
+from qcompile.ir.ops.pointwise import Cast, Reciprocal, Sqrt
 from qcompile.ir.ops.reduce import ReduceMean
 from qcompile.ir.ops.shape import Reshape
 from qcompile.ir.ops.source import const
@@ -51,13 +51,15 @@ def _local_response(call: Call) -> Node:
 
 
 def _rms(call: Call) -> Node:
-    """x / √(mean(x²) + eps) · scale."""
-    x = call.x(0)
+    """scale · x / √(mean(x²) + eps); x and the scale may be of two formats."""
+    x, scale = call.x(0), call.x(1)
+    if any(call.wanted[1:]):
+        raise Opaque("the deviation is used")
     axis = axis_of(call, call.integer("axis", -1), x.type.rank)
-    axes = tuple(range(axis, x.type.rank))
-    mean = ReduceMean(Mul(x, x), axes)
-    root = Sqrt(Add(mean, scalar(call.real("epsilon", 1e-5), x)))
-    return Mul(Div(x, root), call.x(1))
+    eps = call.real("epsilon", 1e-5)
+    if x.type.elem == scale.type.elem:
+        return n.RmsNorm(x, scale, axis, eps)
+    return Mul(Cast(n.RmsNorm(x, None, axis, eps), scale.type.elem), scale)
 
 
 def _group(call: Call) -> Node:
@@ -94,6 +96,7 @@ NORM: dict[str, Translator] = {
     "LayerNormalization": _layer,
     "LRN": _local_response,
     "RMSNormalization": _rms,
+    "SimplifiedLayerNormalization": _rms,  # onnxruntime's, in the standard domain
     "GroupNormalization": _group,
     "MeanVarianceNormalization": _mean_variance,
 }

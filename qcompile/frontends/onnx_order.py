@@ -45,7 +45,8 @@ def refuse_unknown(nodes: Sequence[onnx.NodeProto]) -> None:
 
 def _known_to_onnxruntime() -> set[str]:
     state: Any = import_module("onnxruntime.capi.onnxruntime_pybind11_state")
-    return {f"{schema.domain}::{schema.name}" for schema in state.get_all_operator_schema()}
+    schemas = state.get_all_operator_schema()
+    return {f"{s.domain}::{s.name}" if s.domain else s.name for s in schemas}
 
 
 def live_nodes(

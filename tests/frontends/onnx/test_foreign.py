@@ -27,18 +27,16 @@ def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
 @pytest.mark.parametrize(
     "proto",
     [
-        node("CumSum", ["x", "one"], ["y"]),
-        node("Trilu", ["x"], ["y"]),
         node("LpNormalization", ["x"], ["y"]),
-        node("Einsum", ["x", "x"], ["y"], equation="bij,bkj->bik"),
+        node("Einsum", ["x"], ["y"], equation="iji->ij"),
         node("Tan", ["x"], ["y"]),
         node("GatherND", ["x", "at"], ["y"]),
     ],
     ids=lambda p: p.op_type,
 )
 def test_equals_onnxruntime(build, same_as_ort: Same, proto: onnx.NodeProto) -> None:
-    weights = {"one": np.array(1), "at": np.array([[0, 1], [1, 0]])}
-    graph = same_as_ort(build([proto], inputs={"x": (2, 3, 4)}, weights=weights))
+    weights = {"at": np.array([[0, 1], [1, 0]])}
+    graph = same_as_ort(build([proto], inputs={"x": (2, 3, 2)}, weights=weights))
     assert [n.op_type for n in foreigners(graph)] == [proto.op_type]
 
 
@@ -92,13 +90,15 @@ def test_a_constant_condition_chooses_its_branch(build, same_as_ort: Same) -> No
 
 
 def test_a_contributed_operator_is_typed_by_one_run(build) -> None:
-    model = build([node("FastGelu", ["x"], ["y"], domain="com.microsoft")], inputs={"x": ("n", 6)})
+    proto = node("CDist", ["x", "w"], ["y"], domain="com.microsoft", metric="euclidean")
+    weights = {"w": np.ones((4, 6), np.float32)}
+    model = build([proto], inputs={"x": ("n", 6)}, weights=weights)
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    (gelu,) = foreigners(graph_of(model))
-    assert gelu.title == "com.microsoft::FastGelu"
-    assert gelu.type.shape == (Symbol("n"), 6)
-    (got,) = graph_of(model).run(np.ones((2, 6), np.float32))
-    np.testing.assert_allclose(got, 0.8412, atol=1e-3)
+    (distance,) = foreigners(graph_of(model))
+    assert distance.title == "com.microsoft::CDist"
+    assert distance.type.shape == (Symbol("n"), 4)
+    (got,) = graph_of(model).run(np.zeros((2, 6), np.float32))
+    np.testing.assert_allclose(got, np.full((2, 4), 6**0.5), rtol=1e-6)
 
 
 def test_local_functions_are_inlined(build, same_as_ort: Same) -> None:
@@ -125,7 +125,7 @@ def test_random_operators_are_not_folded(build) -> None:
 
 
 def test_small_foreign_values_of_constants_are_folded(build) -> None:
-    nodes = [node("CumSum", ["w", "zero"], ["c"]), node("Add", ["x", "c"], ["y"])]
-    weights = {"w": np.ones(3, np.float32), "zero": np.array(0)}
+    nodes = [node("Tan", ["w"], ["c"]), node("Add", ["x", "c"], ["y"])]
+    weights = {"w": np.ones(3, np.float32)}
     graph = graph_of(build(nodes, inputs={"x": (3,)}, weights=weights))
     assert [n.op for n in graph.nodes] == ["input", "const", "add"]
