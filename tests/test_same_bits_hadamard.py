@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import qcompile
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add
@@ -74,3 +75,14 @@ def test_network_with_transforms_of_4_bits(tmp_path: Path):
     built = build(graph, graph, tmp_path, widths={"op:Conv": "W4A4", "op:MatMul": "W4A8"})
     assert "i4[" in (built.artifacts["reference"].folder / "graph.qc").read_text()
     assert_same_bits(built, count=10)
+
+
+@pytest.mark.parametrize("target", ["onnx-qdq", "onnx-int"])
+def test_what_onnxruntime_gives_is_near_the_reals(tmp_path: Path, target: str):
+    graph = turned(48, 16)
+    rng = np.random.default_rng(1)
+    calib = [{"x": rng.standard_normal((1, 3, 7, 6)).astype(np.float32)} for _ in range(8)]
+    artifact = qcompile.compile(graph, target=target, calib=calib, output=tmp_path / "it")
+    sample = calib[1]
+    (wanted,), found = graph.run(sample["x"]), artifact.run(sample)["y"]
+    assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()

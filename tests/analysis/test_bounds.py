@@ -19,6 +19,7 @@ BODIES = {
     "y = mul(x, z)": (-15500, 24025),
     "y = reduce_mean(x, axes=(1,))": (-200, 310),
     "y = reduce_max(x, axes=(1,))": (0, 255),
+    "y = hadamard(x, axis=1, size=2)": (-255, 310),
     "y = concat((x, z), axis=1)": (0, 255),
     "y = relu(x)": (100, 255),
     "y: i8[2, 2] @ q(0.5) = requantize(x, numbers=multipliers((1,), 0), lo=-128, hi=127)": (
