@@ -91,6 +91,7 @@ def question(job: Job) -> Question:
         ties=(*shared_weights(job.real), *shared_inputs(job.real)),
         base=costs.base,
         peaks=costs.peaks,
+        together=found.together.damages(),
     )
     floats = {site.name: _float_costs(site, rule[site.name][0]) for site in given.sites}
     problem = fitted(with_float_layers(problem, floats, at_most=options.float_layers), subject)
