@@ -25,6 +25,7 @@ __all__ = [
     "ScalingSite",
     "Site",
     "Survey",
+    "online_sites",
     "permutation_sites",
     "rotation_sites",
     "scaling_sites",
@@ -44,3 +45,8 @@ def scaling_sites(graph: Graph) -> tuple[ScalingSite, ...]:
 def permutation_sites(graph: Graph) -> tuple[PermutationSite, ...]:
     """The classes of axes that may be put in another order, in graph order."""
     return Survey(graph).permutations
+
+
+def online_sites(graph: Graph) -> tuple[OnlineSite, ...]:
+    """The inputs of contractions that a matrix reaches only by an operation, in graph order."""
+    return Survey(graph).onlines

@@ -188,7 +188,11 @@ def context(layout: Layout, numbers: Iterable[int], columns: Iterable[int]) -> t
 def _beside(layout: Layout, number: int) -> set[int]:
     """The kinds of leaves that every element of this one has an index in, exactly one each."""
     leaf = layout.leaves[number]
-    others = [layout.leaves[i] for i in layout.of_value[leaf.value] if i != number]
+    others = [
+        other
+        for i in layout.of_value[leaf.value]
+        if i != number and not _apart(leaf, other := layout.leaves[i])
+    ]
     kinds = [other.kind for other in others]
     return {
         other.kind
@@ -198,6 +202,12 @@ def _beside(layout: Layout, number: int) -> set[int]:
         and kinds.count(other.kind) == 1
         and isinstance(other.size, int)
     }
+
+
+def _apart(a: Leaf, b: Leaf) -> bool:
+    """True when they lie in different segments of one axis: no element has an index in both."""
+    places = {(axis, path): which for axis, path, which in a.branches}
+    return any(places.get((axis, path), which) != which for axis, path, which in b.branches)
 
 
 def _number(size: Dim) -> int:

@@ -26,5 +26,5 @@ def permutation_classes(layout: Layout) -> list[PermutationClass]:
         for kind in {layout.leaves[leaf].kind for leaf in column.leaves}:
             found[kind].columns.append(number)
             if column.broken or not column.law.permutes:
-                found[kind].blockers.append(Blocker(column.law.ports[0].value, column.law.why))
+                found[kind].blockers.append(Blocker(column.law.node, column.law.why))
     return list(found.values())

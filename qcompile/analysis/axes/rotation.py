@@ -14,17 +14,23 @@ PER_REASON = 3
 
 @dataclass
 class RotationClass:
-    """Leaves with their parity, the group that may act, and what bounds it."""
+    """Leaves with their parity, the group that may act, and what bounds it.
+
+    `within` is the group that laws which let matrices pass would leave.
+    """
 
     signs: dict[int, int]
     group: Group = Group.GENERAL
+    within: Group = Group.GENERAL
     blockers: list[Blocker] = field(default_factory=list[Blocker])
     columns: list[int] = field(default_factory=list[int])
 
     def bound(self, group: Group, law: Law) -> None:
         """Meets with a group, keeping the reason."""
+        if group is not Group.NONE:
+            self.within = self.within.meet(group)
         if group is not Group.GENERAL:
-            self.meet(group, [Blocker(law.ports[0].value, law.why)])
+            self.meet(group, [Blocker(law.node, law.why)])
 
     def meet(self, group: Group, blockers: list[Blocker]) -> None:
         """Meets with a group that these reasons hold for; those of the smallest group stay."""
@@ -109,4 +115,5 @@ class _Classes:
         kept, gone = self.held[left], self.held[right]
         kept.signs |= {leaf: own * turn for leaf, own in gone.signs.items()}
         kept.columns += gone.columns
+        kept.within = kept.within.meet(gone.within)
         kept.meet(gone.group, gone.blockers)

@@ -55,11 +55,13 @@ class Site:
 class RotationSite(Site):
     """Where T of `group` may act offline: x T on members of exponent 1, x T^-T where it is −1.
 
-    `blockers` tell why nothing may act, where `group` is NONE.
+    `blockers` tell what bounds the group. `within` is what would be left without those that let no
+    matrix pass.
     """
 
     group: Group
     blockers: tuple[Blocker, ...] = ()
+    within: Group = Group.GENERAL
 
 
 @dataclass(frozen=True)
@@ -78,18 +80,39 @@ class PermutationSite(Site):
 
 
 @dataclass(frozen=True)
-class OnlineSite:
-    """Where T may act at the price of an operation: x T is computed, and the readers take T^-1.
+class Side:
+    """A value, and the axis of it that T acts on."""
 
-    `value` along `axis` is read by constants' contractions (`readers`), or contracted with the
-    `partner`, which then takes T^-T. `blockers` tell why T cannot be had for nothing.
+    value: Node
+    axis: int
+
+
+@dataclass(frozen=True)
+class OnlineSite:
+    """Where T may act at the price of an operation on `edge`.
+
+    Without a `partner` constants read the edge (all of `readers`) and take T^-1. With one the
+    reader contracts both: the partner pays for an operation too and becomes y T^-T. `blockers` tell
+    why T cannot be had for nothing.
     """
 
     name: str
     role: str
-    value: Node
-    axis: int
     size: int
+    edge: Side
     readers: tuple[Node, ...]
-    partner: Node | None
+    partner: Side | None
     blockers: tuple[Blocker, ...]
+
+    def __str__(self) -> str:
+        return f"online {self.name}"
+
+    @property
+    def adds(self) -> int:
+        """Additions for each vector of a fast Hadamard transform, n·(k + K) for n = K·2^k."""
+        odd, twos = self.size, 0
+        while odd % 2 == 0:
+            odd, twos = odd // 2, twos + 1
+        if odd == 1:
+            return self.size * twos
+        return self.size * (twos - 2 + 4 * odd) if twos >= 2 else self.size * (self.size - 1)

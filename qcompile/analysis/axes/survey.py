@@ -8,16 +8,19 @@ from fractions import Fraction
 from functools import cached_property
 from math import lcm
 
+from qcompile.analysis.axes.blocker import Blocker
 from qcompile.analysis.axes.laws.law import Group
 from qcompile.analysis.axes.laws.table import graph_laws
 from qcompile.analysis.axes.layout import Layout, layout
 from qcompile.analysis.axes.members import Member, context, member
-from qcompile.analysis.axes.naming import named, role_of
+from qcompile.analysis.axes.naming import named, role_of, value_names
+from qcompile.analysis.axes.online import online_sites_of
 from qcompile.analysis.axes.permutation import PermutationClass, permutation_classes
 from qcompile.analysis.axes.rotation import RotationClass, rotation_classes
 from qcompile.analysis.axes.scaling import ScalingClass, scaling_classes
-from qcompile.analysis.axes.sites import PermutationSite, RotationSite, ScalingSite
+from qcompile.analysis.axes.sites import OnlineSite, PermutationSite, RotationSite, ScalingSite
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const
 
 
@@ -43,8 +46,30 @@ class Survey:
         return named(self.graph, [s for s in self._rotation_sites if s.group is Group.NONE])
 
     @cached_property
+    def onlines(self) -> tuple[OnlineSite, ...]:
+        """Where a matrix may act at the price of an operation."""
+        names = value_names(self.graph)
+        return tuple(online_sites_of(self.graph, names, self._bound))
+
+    @cached_property
+    def _classes(self) -> list[RotationClass]:
+        return rotation_classes(self.layout)
+
+    @cached_property
+    def _class_of(self) -> dict[int, RotationClass]:
+        return {leaf: own for own in self._classes for leaf in own.signs}
+
+    def _bound(self, value: Node, axis: int) -> tuple[Group, tuple[Blocker, ...]]:
+        """What may act on the whole axis: the meet over its parts."""
+        own = [i for i in self.layout.of_value[value] if self.layout.leaves[i].axis == axis]
+        classes = [self._class_of[i] for i in own]
+        group = min((c.group for c in classes), default=Group.NONE)
+        reasons = (b for c in classes if c.group is group for b in c.blockers)
+        return group, tuple(dict.fromkeys(reasons))
+
+    @cached_property
     def _rotation_sites(self) -> tuple[RotationSite, ...]:
-        found = [c for c in rotation_classes(self.layout) if _worthwhile(self.layout, c.signs)]
+        found = [c for c in self._classes if _worthwhile(self.layout, c.signs)]
         return tuple(_rotation(self.layout, c) for c in found)
 
     @cached_property
@@ -95,7 +120,7 @@ def _rotation(layout: Layout, found: RotationClass) -> RotationSite:
     blocks, members = _members(layout, exponents, found.columns)
     role = role_of(members) if found.group in (Group.ORTHOGONAL, Group.GENERAL) else ""
     size, reasons = members[0].size, tuple(found.blockers)
-    return RotationSite("", role, size, blocks, members, found.group, reasons)
+    return RotationSite("", role, size, blocks, members, found.group, reasons, found.within)
 
 
 def _scaling(layout: Layout, found: ScalingClass) -> ScalingSite:

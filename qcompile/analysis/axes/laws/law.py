@@ -87,6 +87,12 @@ class Law:
     signs: tuple[int, ...]
     permutes: bool = True
     across: tuple[Port, ...] | None = None
+    owner: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        """The operation whose law it is."""
+        return self.ports[0].value if self.owner is None else self.owner
 
     def only_across(self, *ports: Port) -> Law:
         """The same law, whose maps may differ along these axes only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from qcompile.analysis.axes.laws.elementwise import elementwise_laws
 from qcompile.analysis.axes.laws.law import Law, Port, frozen, kept
@@ -29,9 +30,9 @@ def graph_laws(graph: Graph) -> Iterator[Law]:
     skipped = {step for rotary in turns.values() for step in rotary.inner}
     for node in graph.nodes:
         if node in turns:
-            yield from rotary_laws(turns[node])
+            yield from (replace(law, owner=node) for law in rotary_laws(turns[node]))
         elif node not in skipped:
-            yield from laws_of(node)
+            yield from (replace(law, owner=node) for law in laws_of(node))
     for name, node in graph.outputs:
         yield from _all_frozen(node, why=f"it is the graph's output {name}")
 
