@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Div, Mul
 from qcompile.ir.ops.linear import MatMul
@@ -84,7 +85,28 @@ def _side(operand: Node, forms: Forms, found: dict[Node, Scaled]) -> Scaled | No
 
 def _scaled(mark: FakeQuantDynamic, x: Node) -> Scaled:
     """The mark as operations: x divided by its vectors' scales and rounded."""
-    greatest = const(np.float32(mark.elem.hi))
+    greatest = const(np.array(mark.elem.hi, np.float32))
     peak = Clip(ReduceMax(Abs(x), axes=(mark.axis,), keepdims=True), lo=LEAST_PEAK, hi=math.inf)
     scale = Div(peak, greatest, name=f"{mark.name}.scale")
     return Scaled(Quantize(Div(x, scale), mark.elem, ONE, name=mark.name), scale)
+
+
+def run_time_scales(graph: Graph) -> frozenset[Node]:
+    """The scales of an integer graph's vectors: what values are divided by to become integers."""
+    return frozenset(
+        node.x.b
+        for node in graph.nodes
+        if isinstance(node, Quantize) and node.unit == ONE and isinstance(node.x, Div)
+    )
+
+
+def is_dynamic_result(node: Node) -> bool:
+    """The real value of a product in an integer graph, named as the product was."""
+    inner = node.a if isinstance(node, Add) else node
+    while isinstance(inner, Mul):
+        inner = inner.a
+    match inner:
+        case Dequantize(x=MatMul(name=name)):
+            return name == f"{node.name}.sum"
+        case _:
+            return False

@@ -8,7 +8,7 @@ that may shrink a group as well as grow it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from qcompile.ir.types import I8, Scalar
 
 Values = NDArray[Any]
 FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 1.05, 1.1)  # channel scales tried, of the one that just fits
+NEAR = (0, 1, -1, -2, -3)
 AT_ONCE = 1 << 21  # weights
 
 
@@ -32,32 +33,38 @@ def channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
 
 
 def group_steps(rows: Values, scales: Values, elem: Scalar, group: int) -> bytes:
-    """The best step of every group, row-major [rows x groups]."""
+    """The best step of every group, row-major [rows x groups]; all are tried."""
+    every = range(1, greatest_step(elem) + 1)
     parts = zip(_parts(rows), _parts(scales, like=rows), strict=True)
-    found = [_best(_in_groups(part, group), scale, elem)[0] for part, scale in parts]
+    found = [_best(_in_groups(part, group), scale, elem, every)[0] for part, scale in parts]
     return np.concatenate(found).astype(np.uint8).tobytes()
 
 
 def _channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
     blocks = _in_groups(rows, group)
-    fits = np.abs(rows).max(1) / (elem.hi * greatest_step(elem))
+    fits: Values = np.abs(rows).max(1) / (elem.hi * greatest_step(elem))
     best, least = fits.copy(), np.full(fits.shape, np.inf)
     for factor in FACTORS:
         scale = np.maximum(fits * factor, np.finfo(np.float32).tiny)
-        cost = _best(blocks, scale, elem)[1].sum(1)
+        cost = _best(blocks, scale, elem, _near(blocks, scale, elem))[1].sum(1)
         better = cost < least
         best, least = np.where(better, scale, best), np.minimum(cost, least)
     return np.where(fits > 0, best, 0.0)
 
 
-def _best(blocks: Values, scales: Values, elem: Scalar) -> tuple[Values, Values]:
-    """Steps and costs [rows, groups]: of the whole numbers around what just fits, the best."""
-    fits = np.abs(blocks).max(2) / (scales[:, None] * elem.hi)
-    below = np.floor(fits)
-    best = np.ones(fits.shape)
-    least = np.full(fits.shape, np.inf)
-    for offset in (0, 1, -1, -2, -3):
-        step = np.clip(below + offset, 1, greatest_step(elem))
+def _near(blocks: Values, scales: Values, elem: Scalar) -> Iterator[Values]:
+    """Steps about the one that clips nothing, mostly below it: the best is seldom elsewhere."""
+    below = np.floor(np.abs(blocks).max(2) / (scales[:, None] * elem.hi))
+    return (np.clip(below + offset, 1, greatest_step(elem)) for offset in NEAR)
+
+
+def _best(
+    blocks: Values, scales: Values, elem: Scalar, tried: Iterable[Values | int]
+) -> tuple[Values, Values]:
+    """Steps and costs [rows, groups] of the best of those tried; of equals the first."""
+    best = np.ones(blocks.shape[:2])
+    least = np.full(best.shape, np.inf)
+    for step in tried:
         cost = _cost(blocks, scales[:, None] * step, elem)
         better = cost < least
         best, least = np.where(better, step, best), np.minimum(cost, least)

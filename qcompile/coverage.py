@@ -10,11 +10,12 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.hadamard import Hadamard
-from qcompile.ir.ops.integer import Requantize
+from qcompile.ir.ops.integer import ExpandGroups, Requantize
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Quantize
 from qcompile.ir.ops.reduce import ArgMax, ArgMin
 from qcompile.ir.ops.source import Const, Input
+from qcompile.islands import in_words, regions
 from qcompile.numerics.hadamard import additions
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import Role, role
@@ -44,18 +45,28 @@ def coverage(graph: Graph, recipe: Recipe) -> Coverage:
     """Counts an integer graph's operations; conversions count as neither."""
     counted = [n for n in graph.nodes if not isinstance(n, _UNCOUNTED)]
     whole = [n for n in counted if in_integers(n)]
-    islands = {n.name or n.op: why_float(n, recipe) for n in counted if not in_integers(n)}
     return Coverage(
         len(whole),
         len(counted),
         sum(map(macs, whole)),
         sum(map(macs, counted)),
-        islands,
+        _islands(graph, [n for n in counted if not in_integers(n)], recipe),
         _by_bits(whole),
     )
 
 
-_UNCOUNTED = (Input, Const, Quantize, Dequantize, Requantize, FakeQuant, FakeQuantDynamic)
+_UNCOUNTED = (
+    Input, Const, Quantize, Dequantize, Requantize, FakeQuant, FakeQuantDynamic, ExpandGroups,
+)  # fmt: skip
+
+
+def _islands(graph: Graph, floats: Sequence[Node], recipe: Recipe) -> dict[str, str]:
+    """Regions around products that scale at run time, then every other operation by itself."""
+    own = [n for n in floats if not isinstance(n, Foreign) and not recipe.excludes(n)]
+    joined = regions(graph, own)
+    known = {node for region in joined for node in region}
+    found = dict(in_words(region) for region in joined)
+    return found | {n.name or n.op: why_float(n, recipe) for n in floats if n not in known}
 
 
 def _by_bits(nodes: Sequence[Node]) -> dict[tuple[int, int], int]:

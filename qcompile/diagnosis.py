@@ -11,9 +11,10 @@ import numpy as np
 from qcompile.calibrate.statistics import Statistics
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic
 from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const
+from qcompile.ir.widths import Widths
 from qcompile.quality import Layer
 
 WORST = 8
@@ -75,10 +76,11 @@ def _diagnose(
 
 def _coarse(node: Node, calibrated: Graph) -> tuple[str, str] | None:
     """Fewer than 8 bits in a contraction, or in the one that reads this value next."""
-    narrow = [o for o in node.operands if _is_narrow(o)]
+    narrow = [o for o in node.operands if isinstance(o, _MARKS) and _is_narrow(o)]
     if narrow:
-        kinds = " and ".join(_in_words(o) for o in narrow if isinstance(o, FakeQuant))
-        return f"rounding to {kinds}", f"--scheme '{node.name}=W8A8' keeps it in 8 bits"
+        kinds = " and ".join(_in_words(o) for o in narrow)
+        scheme = Widths(8, 8, per_token=any(isinstance(o, FakeQuantDynamic) for o in node.operands))
+        return f"rounding to {kinds}", f"--scheme '{node.name}={scheme}' keeps it in 8 bits"
     for marker in calibrated.users[node]:
         if isinstance(marker, FakeQuant) and _is_narrow(marker):
             readers = [user.name for user in calibrated.users[marker] if user.name]
@@ -87,11 +89,14 @@ def _coarse(node: Node, calibrated: Graph) -> tuple[str, str] | None:
     return None
 
 
-def _is_narrow(node: Node) -> bool:
-    return isinstance(node, FakeQuant) and node.elem.bits < 8
+_MARKS = (FakeQuant, FakeQuantDynamic)
 
 
-def _in_words(marker: FakeQuant) -> str:
+def _is_narrow(marker: FakeQuant | FakeQuantDynamic) -> bool:
+    return marker.elem.bits < 8
+
+
+def _in_words(marker: FakeQuant | FakeQuantDynamic) -> str:
     kind = "weights" if isinstance(marker.x, Const) else "activations"
     return f"{marker.elem.bits}-bit {kind}"
 

@@ -15,6 +15,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, to_reals
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import Array
+from qcompile.passes.dynamic_products import is_dynamic_result
 
 Sample = Sequence[Array]
 CEILING_DB = 200.0
@@ -152,11 +153,13 @@ def _alone(
 
 def _by_name(graph: Graph) -> dict[str, Node]:
     """Integer values (and reals behind them) by name, the last of a name counts."""
-    return {
-        node.name: node
-        for node in graph.nodes
-        if node.name and node.operands and (node.type.is_quantized or isinstance(node, Dequantize))
-    }
+    return {node.name: node for node in graph.nodes if node.name and _is_integer(node)}
+
+
+def _is_integer(node: Node) -> bool:
+    """Computed integers, and what reals they become at once."""
+    quantized = node.type.is_quantized and bool(node.operands)
+    return quantized or isinstance(node, Dequantize) or is_dynamic_result(node)
 
 
 def _as_reals(node: Node, value: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Formats of a contraction: W4A8-g128-token is 4 and 8 bits, groups of 128 weights, tokens' scales."""
+"""How a contraction is quantized: W4A8-g128-token is weights of 4 bits, values of 8, and so on."""
 
 from __future__ import annotations
 

@@ -6,7 +6,14 @@ import numpy as np
 
 from qcompile.errors import NotLegal
 from qcompile.ir.node import Node
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize
+from qcompile.ir.ops.quant import (
+    LEAST_PEAK,
+    Dequantize,
+    FakeQuant,
+    FakeQuantDynamic,
+    Observe,
+    Quantize,
+)
 from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine
 from qcompile.targets.onnx.bytes8 import unit_of
@@ -81,6 +88,16 @@ def fake_quant(w: Writer, node: FakeQuant) -> None:
     check_ungrouped(node, node.unit)
     steps = snapped(w, w.value(node.x), node.elem, node.unit, node.type.rank)
     scale = w.constant(node.unit.scales(node.type.rank), np.float32)
+    w.op("Mul", [steps, scale], out=w.names[node])
+
+
+def fake_quant_dynamic(w: Writer, node: FakeQuantDynamic) -> None:
+    """The scale of each vector and what it snaps to, by float operators."""
+    x, axis = w.value(node.x), [node.axis]
+    peak = w.op("ReduceMax", [w.op("Abs", [x])], axes=axis, keepdims=1)
+    guarded = w.op("Max", [peak, w.constant(LEAST_PEAK, np.float32)])
+    scale = w.op("Div", [guarded, w.constant(node.elem.hi, np.float32)])
+    steps = w.op("Round", [w.op("Div", [x, scale])])
     w.op("Mul", [steps, scale], out=w.names[node])
 
 

@@ -13,7 +13,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Observe, Quantize
 from qcompile.targets.onnx import borders, files, rescale
 from qcompile.targets.onnx.contract import CONTRACTIONS
 from qcompile.targets.onnx.foreign import foreign, usable_opsets
@@ -40,6 +40,7 @@ HANDLERS: dict[type[Node], Handler] = {
     Dequantize: borders.dequantize,
     Observe: borders.observe,
     FakeQuant: borders.fake_quant,
+    FakeQuantDynamic: borders.fake_quant_dynamic,
     Foreign: foreign,
 }
 
@@ -59,7 +60,7 @@ def emit_onnx(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
 
 def emit_integer(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
     """The integer graph by standard integer operators: the bits of `Graph.run` on any CPU."""
-    marked = [n for n in graph.nodes if isinstance(n, FakeQuant | Observe)]
+    marked = [n for n in graph.nodes if isinstance(n, FakeQuant | FakeQuantDynamic | Observe)]
     if marked:
         raise NotLegal(f"{marked[0]}: a graph for onnx-int is quantized first")
     return emit_onnx(graph, folder, stem=stem)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import MaxPool
-from qcompile.ir.ops.quant import FakeQuant, to_integers
+from qcompile.ir.ops.quant import FakeQuant, expanded, to_integers
 from qcompile.ir.ops.resize import ResizeNearest
 from qcompile.ir.ops.shape import Expand, Reshape, Slice, Transpose
 from qcompile.ir.types import I32, Array, Scalar
@@ -25,12 +25,12 @@ from qcompile.targets.onnx.model import Handler, Writer
 
 
 def fake_quant(w: Writer, node: FakeQuant) -> None:
-    """A pair on a computed edge; one DequantizeLinear on a constant."""
-    check_ungrouped(node, node.unit)
+    """A pair on a computed edge; one DequantizeLinear on a constant, its groups expanded."""
     since = 21 if node.elem.storage.itemsize == 2 else 13
     if w.is_constant(node.x):
         whole = _stored(w, node, node.elem, node.unit)
     else:
+        check_ungrouped(node, node.unit)
         x = _held_inside(w, node)
         whole = quantize_linear(w, x, node.elem, node.unit, since=since)
     _dequantize(w, whole, node.elem, node.unit, out=w.names[node], since=since)
@@ -40,7 +40,8 @@ def _stored(w: Writer, node: FakeQuant, elem: Scalar, unit: Affine) -> str:
     name = f"{w.names[node]}~q"
 
     def load() -> Array:
-        return to_integers(w.load(node.x), elem, unit)
+        narrow = to_integers(w.load(node.x), elem, unit)
+        return narrow if unit.group is None else expanded(narrow, unit)
 
     return w.promise(name, elem.storage, sizes(node.type), load)
 

@@ -16,7 +16,7 @@ from qcompile.ir.ops.pointwise import Clip, Relu
 from qcompile.ir.ops.source import Input, const
 from qcompile.ir.parse import parse, parse_type
 from qcompile.ir.text import blobs, dump
-from qcompile.ir.types import F32, I8, U8, TensorType, f32
+from qcompile.ir.types import F32, I8, U8, Scalar, TensorType, f32
 from qcompile.ir.unit import Affine, per_tensor
 from tests.helpers import assert_same_meaning
 from tests.strategies import graphs
@@ -110,6 +110,15 @@ def test_long_arrays_and_long_scales_are_blobs():
     needed = blobs(graph)
     assert len(needed) == 2
     assert parse(dump(graph), needed).inputs[0].type == x.type
+
+
+def test_steps_of_groups_are_bytes_where_they_are_many():
+    unit = Affine((0.5,), group=2, steps=bytes(range(1, 18)))
+    graph = Graph("net", (), (("w", const(np.zeros(34), elem=Scalar("i2"), unit=unit, name="w")),))
+    needed = blobs(graph)
+    assert sorted(b.dtype.name for b in needed.values()) == ["int8", "uint8"]
+    assert "group=2, steps=blob(" in dump(graph)
+    assert parse(dump(graph), needed).results[0].type.unit == unit
 
 
 def test_equal_arrays_are_one_blob():

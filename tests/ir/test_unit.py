@@ -43,3 +43,22 @@ def test_refuses_counts_that_do_not_match():
         Affine((1.0, 2.0))
     with pytest.raises(ValueError, match="2 zero points for 3 scales"):
         Affine((1.0, 2.0, 3.0), (0, 1), axis=0)
+
+
+def test_groups_have_positive_steps_and_no_zero_points():
+    with pytest.raises(ValueError, match="a positive step each"):
+        Affine((1.0,), group=4, steps=bytes([0]))
+    with pytest.raises(ValueError, match="a positive step each"):
+        Affine((1.0,), group=4)
+    with pytest.raises(ValueError, match="groups of 4 with zero points"):
+        Affine((1.0,), (3,), group=4, steps=bytes([1]))
+
+
+def test_steps_are_spread_over_runs_of_each_channel():
+    unit = Affine((1.0, 1.0), axis=0, group=3, steps=bytes([1, 2, 3, 4]))
+    assert unit.step_of_each((2, 2, 2)).tolist() == [[[1, 1], [1, 2]], [[3, 3], [3, 4]]]
+    assert unit.whole == Affine((1.0, 1.0), axis=0)
+
+
+def test_prints_the_length_of_its_groups():
+    assert str(Affine((1.0, 2.0), axis=0, group=4, steps=bytes([1, 2]))).endswith("axis=0 group=4>")

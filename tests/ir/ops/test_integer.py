@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcompile.errors import TypeMismatch
-from qcompile.ir.ops.integer import Lut, Requantize, requantize
+from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize, constant_integers, requantize
 from qcompile.ir.ops.source import const
-from qcompile.ir.types import I8, I32, U8
+from qcompile.ir.types import I8, I32, U8, Scalar, TensorType
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.fixedpoint import Multipliers
 from tests.helpers import integers, reals, value
@@ -83,3 +83,40 @@ def test_lut_refuses_a_table_of_another_length():
     table = const(np.zeros(4), elem=U8, unit=per_tensor(1.0))
     with pytest.raises(TypeMismatch, match="as table for i8"):
         Lut(integers(2, elem=I8, unit=per_tensor(1.0)), table)
+
+
+GROUPS = Affine((0.5, 1.0), axis=1, group=2, steps=bytes([1, 3, 2, 16]))
+
+
+def test_groups_run_along_a_channel_in_row_major_order_and_the_last_may_be_short():
+    narrow = const(np.array([[7, -8], [1, 1], [2, -8]]), elem=Scalar("i4"), unit=GROUPS)
+    whole = ExpandGroups(narrow)
+    assert whole.type == TensorType((3, 2), I8, Affine((0.5, 1.0), axis=1))
+    assert value(whole).tolist() == [[7, -16], [1, 2], [6, -128]]
+    np.testing.assert_array_equal(constant_integers(whole), value(whole))
+
+
+@given(st.integers(2, 7), st.data())
+def test_steps_times_integers_are_exact(bits: int, data: st.DataObject):
+    elem = Scalar(f"i{bits}")
+    q = data.draw(st.integers(elem.lo, elem.hi))
+    step = data.draw(st.integers(1, 128 >> (bits - 1)))
+    unit = Affine((1.0,), group=8, steps=bytes([step]))
+    assert value(ExpandGroups(const(np.array([q]), elem=elem, unit=unit))).item() == q * step
+
+
+def test_steps_that_could_pass_8_bits_are_refused():
+    unit = Affine((1.0,), group=8, steps=bytes([17]))
+    with pytest.raises(TypeMismatch, match="steps up to 17 of i4 do not fit 8 bits"):
+        const(np.zeros(8), elem=Scalar("i4"), unit=unit)
+
+
+def test_every_group_wants_a_step():
+    unit = Affine((1.0,), group=4, steps=bytes([1]))
+    with pytest.raises(TypeMismatch, match="1 steps for 2 groups of 4"):
+        const(np.zeros(8), elem=Scalar("i4"), unit=unit)
+
+
+def test_what_has_no_groups_is_not_expanded():
+    with pytest.raises(TypeMismatch, match="wants groups"):
+        ExpandGroups(integers(4, elem=I8, unit=per_tensor(1.0)))
