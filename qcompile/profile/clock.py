@@ -10,8 +10,10 @@ CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 
 def clock(cpuinfo: Path = CPUINFO, cpufreq: Path = CPUFREQ) -> str:
     """The clock now, and the governor and the highest clock where the system knows them."""
-    parts = [_now(cpuinfo), _governor(cpufreq)]
-    return ", ".join(part for part in parts if part) or "unknown: the system does not tell"
+    now, most = _now(cpuinfo), _governor(cpufreq)
+    if not now:
+        return most or "unknown: the system does not tell"
+    return f"{now}, {most or 'whether it changes is unknown'}"
 
 
 def _now(cpuinfo: Path) -> str:
@@ -23,7 +25,7 @@ def _now(cpuinfo: Path) -> str:
 def _governor(cpufreq: Path) -> str:
     governor, most = _text(cpufreq / "scaling_governor"), _text(cpufreq / "cpuinfo_max_freq")
     if not governor or not most:
-        return "scaling unknown" if _text(CPUINFO) else ""
+        return ""
     return f"at most {int(most) // 1000} MHz, governor {governor.strip()}"
 
 

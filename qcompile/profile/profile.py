@@ -31,6 +31,8 @@ from qcompile.targets import target
 from qcompile.targets.base import Target
 from qcompile.targets.opened import LibraryRuntime
 
+NOTHING = Graph("nothing", (), ())
+
 
 @dataclass(frozen=True)
 class Request:
@@ -53,6 +55,7 @@ def profile(request: Request, say: Progress = silent) -> dict[str, Any]:
     """
     place = target(request.target)
     device = device_of(place)
+    place.outline(NOTHING)  # says why not, where kernels are not the target's own
     if not device:
         raise UsageError(
             f"profile --target {request.target}: {missing(place)}; a table holds for the device "

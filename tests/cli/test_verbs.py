@@ -93,8 +93,8 @@ def test_doctor_finds_numpy(qcompile):
     assert "numpy" in qcompile("doctor").out
 
 
-def test_profile_says_it_is_not_built(qcompile):
-    assert qcompile("profile", "--target", "t4-int4").refused("not built yet")
+def test_profile_names_the_device_that_is_missing(qcompile):
+    assert qcompile("profile", "--target", "h100-int8").refused("no device", "NVIDIA H100")
 
 
 def test_bench_runs_the_artifact(qcompile, built):

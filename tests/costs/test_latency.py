@@ -27,7 +27,9 @@ def test_the_sum_of_one_width_for_all_is_the_program_s(gpu, option):
 
 def test_a_mix_is_predicted_from_its_parts(gpu):
     costs = time_costs(gpu.programs, gpu.offered, CLOCK)
-    widths = {name: options[i % len(options)] for i, (name, options) in enumerate(gpu.allowed.items())}
+    widths = {
+        name: options[i % len(options)] for i, (name, options) in enumerate(gpu.allowed.items())
+    }
     assert total(costs, widths) == pytest.approx(
         milliseconds(gpu.outline(widths).steps, CLOCK), rel=0.02
     )
@@ -77,5 +79,5 @@ def test_times_of_a_processor_are_not_modelled(cpu):
 
 @pytest.mark.parametrize("name", ["reference", "onnx-int", "onnx-qdq"])
 def test_targets_without_programs_of_their_own_say_so(cpu, name):
-    with pytest.raises(TargetError, match="interprets|onnxruntime"):
+    with pytest.raises(TargetError, match=r"interprets|onnxruntime"):
         target(name).outline(cpu.real)

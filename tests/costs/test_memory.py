@@ -22,8 +22,7 @@ def alike(subject, option):
 def mixed(subject, seed):
     rng = np.random.default_rng(seed)
     return {
-        name: options[int(rng.integers(len(options)))]
-        for name, options in subject.allowed.items()
+        name: options[int(rng.integers(len(options)))] for name, options in subject.allowed.items()
     }
 
 
