@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qcompile.auto_bits import Question, question
-from qcompile.budget import UNITS, show_limit
+from qcompile.budget import show_limit
 from qcompile.drop import Judge
 from qcompile.errors import UsageError
 from qcompile.evidence import gather
@@ -42,14 +44,14 @@ def chosen_plan(job: Job, judge: Judge | None) -> Chosen:
             )
         front = front_facts(asked.problem, on, front_of(asked.problem, on))
     except OutOfReach as error:
-        raise unreachable(error) from error
+        raise unreachable(error, options.budget) from error
     plan = plan_of(asked.problem, found, model, estimator=asked.estimator, front=front)
     return Chosen(plan, asked.known)
 
 
-def unreachable(error: OutOfReach) -> UsageError:
-    """The nearest budget, as the user gives it."""
-    known = [(name, value) for name, value in error.nearest.items() if name in UNITS]
+def unreachable(error: OutOfReach, asked: Collection[str]) -> UsageError:
+    """The nearest of the limits that were asked for, as the user gives them."""
+    known = [(name, value) for name, value in error.nearest.items() if name in asked]
     nearest = ", ".join(show_limit(name, value) for name, value in known)
     return UsageError(f"--budget cannot be met: the nearest that can is {nearest}")
 

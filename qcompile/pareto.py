@@ -122,7 +122,8 @@ def _drawn(job: Job, on: str, points: int, by: Judge | None) -> Drawn:
     try:
         found = front_of(asked.problem, on, points)
     except OutOfReach as error:
-        raise unreachable(error) from error
+        kept_limits = [name for name in job.options.budget if name != on]
+        raise unreachable(error, kept_limits) from error
     front = front_facts(asked.problem, on, found)
     alike = {name: _alike(asked.problem, c) for name, c in uniform_choices(asked.problem).items()}
     return Drawn(

@@ -50,7 +50,7 @@ def both(place: Path, artifact: Artifact) -> tuple[np.ndarray, np.ndarray]:
     session = onnxruntime.InferenceSession(place / "small.onnx")
     with np.load(place / "calib.npz") as data:
         rows = [row[None] for row in data["x"]]
-    real = [session.run(None, {"x": row})[0] for row in rows]
+    real = [np.asarray(session.run(None, {"x": row})[0]) for row in rows]
     found = [artifact.run({"x": row})["y"] for row in rows]
     return np.concatenate(real), np.concatenate(found)
 

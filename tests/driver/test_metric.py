@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcompile.errors import UsageError
-from qcompile.metric import error, top1, wanted_metric
+from qcompile.metric import Outputs, error, top1, wanted_metric
 from tests.helpers import read
 
 
@@ -84,6 +84,9 @@ def test_a_function_that_is_none_is_refused(asked, said):
 
 @pytest.mark.parametrize("value", [float("nan"), "high", None])
 def test_what_is_no_number_is_refused(value):
-    metric = wanted_metric(lambda real, found: value, graph("1, 10"))
+    def judged(real: Outputs, found: Outputs) -> object:
+        return value
+
+    metric = wanted_metric(judged, graph("1, 10"))
     with pytest.raises(UsageError, match="return a finite number"):
         metric.drop([], [])

@@ -78,7 +78,11 @@ def ended(tmp_path_factory) -> Workplace:
 def within(ended, monkeypatch):
     """A command in this process, on the cache of the run that was killed."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(ended.folder / "cache"))
-    return lambda *others: command([*ended.arguments, "--quiet", *others])
+
+    def again(*others: str) -> int:
+        return command([*ended.arguments, "--quiet", *others])
+
+    return again
 
 
 def test_a_killed_run_leaves_no_artifact(ended):
