@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qcompile.frontends.aten_binary import BINARY
 from qcompile.frontends.aten_call import Family, Translator
+from qcompile.frontends.aten_choose import CHOOSE
 from qcompile.frontends.aten_linear import LINEAR
 from qcompile.frontends.aten_norm import NORM
 from qcompile.frontends.aten_pointwise import POINTWISE
@@ -21,6 +22,7 @@ ATEN: Family = {
     **POOL,
     **REDUCE,
     **NORM,
+    **CHOOSE,
 }
 
 

@@ -379,6 +379,51 @@ def test_attention() -> None:
     )
 
 
+def test_norms_without_parameters() -> None:
+    compare_function(
+        lambda x: {
+            "root": f.rms_norm(x, (5,)),
+            "two": f.rms_norm(x, (4, 5), torch.ones(4, 5) * 2, 1e-3),
+            "layer": f.layer_norm(x, (4, 5), eps=0.1),
+            "wide": f.rms_norm(x.double(), (5,)),
+        },
+        noise(2, 4, 5),
+    )
+
+
+def test_running_sums() -> None:
+    compare_function(
+        lambda x: {
+            "last": x.cumsum(-1),
+            "inner": x.cumsum(1),
+            "places": (x > 0).cumsum(2),
+            "vector": x[0, 0].cumsum(0),
+        },
+        noise(2, 4, 5),
+    )
+
+
+def test_choices_of_a_router() -> None:
+    def route(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        weights, experts = x.softmax(-1).topk(2)
+        least, _ = x.topk(3, 0, largest=False)
+        chosen = x.gather(-1, experts)
+        crossed = x.gather(1, experts[:, :1] % 4)
+        hot = f.one_hot(experts, 6).sum(-2)
+        return {"w": weights, "e": experts, "l": least, "c": chosen, "x": crossed, "h": hot}
+
+    compare_function(route, noise(3, 4, 6))
+
+
+def test_written_in_place() -> None:
+    def write(x: torch.Tensor) -> torch.Tensor:
+        y = x.clone()
+        y[:, 1] = x[:, 0].sum()
+        return y
+
+    compare_function(write, noise(2, 3, 4))
+
+
 def test_embedding_and_positions() -> None:
     table = nn.Embedding(10, 4)
     positions = noise(16, 4)
