@@ -16,6 +16,7 @@ PASSES: Mapping[str, str] = {
     "smooth": "qcompile.passes.smooth:Smooth",
     "specify": "qcompile.passes.specify:Specify",
     "calibrate": "qcompile.passes.calibrate:Calibrate",
+    "round-weights": "qcompile.passes.round_weights:RoundWeights",
     "correct-bias": "qcompile.passes.correct_bias:CorrectBias",
     "quantize": "qcompile.passes.quantize:Quantize",
 }

@@ -69,7 +69,7 @@ def is_weighted(node: Node) -> TypeGuard[Contraction]:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
     """A value as the float model has it, and as the quantized one."""
 
     real: Array
@@ -79,32 +79,33 @@ class _Pair:
 def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> dict[Node, Const]:
     found: dict[Node, Const] = {}
 
-    def step(node: Node, operands: Sequence[Sequence[_Pair]]) -> list[_Pair]:
-        pairs = list(in_order(lambda row: _both(node, row), operands, threads=threads))
+    def step(node: Node, operands: Sequence[Sequence[Pair]]) -> list[Pair]:
+        pairs = list(in_order(lambda row: both_ways(node, row), operands, threads=threads))
         if not is_weighted(node):
             return pairs
-        shift = _mean_error(node, pairs)
+        shift = mean_error(node, pairs)
         found[node] = shifted(node, shift)
-        spread = _spread(node, shift)
-        return [_Pair(p.real, p.quantized + spread) for p in pairs]
+        spread = over_channels(node, shift)
+        return [Pair(p.real, p.quantized + spread) for p in pairs]
 
-    columns: dict[Node, list[_Pair]] = {
-        n: [_Pair(s[i], s[i]) for s in samples] for i, n in enumerate(graph.inputs)
+    columns: dict[Node, list[Pair]] = {
+        n: [Pair(s[i], s[i]) for s in samples] for i, n in enumerate(graph.inputs)
     }
     side_by_side(graph, columns, step)
     return found
 
 
-def _both(node: Node, operands: Sequence[_Pair]) -> _Pair:
+def both_ways(node: Node, operands: Sequence[Pair]) -> Pair:
+    """The node's value on real and on quantized operands."""
     quantized = node.evaluate(*(p.quantized for p in operands))
     if isinstance(node, FakeQuant | FakeQuantDynamic):
-        return _Pair(operands[0].real, quantized)
+        return Pair(operands[0].real, quantized)
     if all(p.real is p.quantized for p in operands):
-        return _Pair(quantized, quantized)
-    return _Pair(node.evaluate(*(p.real for p in operands)), quantized)
+        return Pair(quantized, quantized)
+    return Pair(node.evaluate(*(p.real for p in operands)), quantized)
 
 
-def _mean_error(node: Contraction, pairs: Sequence[_Pair]) -> Values:
+def mean_error(node: Contraction, pairs: Sequence[Pair]) -> Values:
     """E[real − quantized] per output channel, shrunk by how little the samples agree on it.
 
     With mean m and its standard error e over the samples the estimate is m · max(0, 1 − e²/m²):
@@ -134,7 +135,8 @@ def shifted(node: Contraction, shift: Values) -> Const:
     return const((old + shift).astype(node.type.elem.storage), name=name)
 
 
-def _spread(node: Contraction, shift: Values) -> Values:
+def over_channels(node: Contraction, shift: Values) -> Values:
+    """One number for each output channel, shaped to be added to a value of this node."""
     kind = node.type.elem.storage
     if isinstance(node, MatMul):
         return shift.astype(kind)

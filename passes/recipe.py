@@ -21,13 +21,16 @@ class Recipe:
     `activation` is how most edges are quantized; contractions of fewer bits read copies that
     differ from it in width alone. `exclude` holds glob patterns on node names, or `op:Conv`.
     `wide_sums`: a sum that only an addition reads stays in 32 bits; engines that fuse Q/DQ pairs
-    want it in 8. `options`: the widths among which bits are chosen layer by layer.
+    want it in 8. `rounding` names how weights of fewer than 8 bits take their integers, one of the
+    policies in `qcompile.passes.rounding.policy`. `options`: the widths among which bits are chosen
+    layer by layer.
     """
 
     activation: Spec = field(default_factory=lambda: Spec(U8, symmetric=False, method="auto"))
     widths: WidthRule = field(default_factory=WidthRule)
     exclude: tuple[str, ...] = ()
     wide_sums: bool = True
+    rounding: str = "nearest"
     options: tuple[Widths, ...] = tuple(Widths(bits, 8) for bits in (2, 3, 4, 6, 8))
 
     def excludes(self, node: Node) -> bool:

@@ -160,7 +160,7 @@ def observers(graph: Graph, options: Options, clock: Time) -> tuple[Observer, ..
 
 
 def wanted_recipe(place: Target, options: Options) -> Recipe:
-    """The target's recipe with the user's estimator, widths and exclusions."""
+    """The target's recipe with the user's estimator, rounding, widths and exclusions."""
     own = place.recipe
     widths = replace(
         own.widths,
@@ -168,7 +168,10 @@ def wanted_recipe(place: Target, options: Options) -> Recipe:
         overrides={**own.widths.overrides, **options.overrides},
     )
     activation = replace(own.activation, method=options.method)
-    return replace(own, activation=activation, widths=widths, exclude=options.exclude)
+    return replace(
+        own, activation=activation, widths=widths, exclude=options.exclude,
+        rounding=options.rounding,
+    )  # fmt: skip
 
 
 def legal(place: Target, stages: Stages, options: Options) -> Graph:

@@ -13,6 +13,7 @@ from qcompile.ir.widths import Widths, parse_widths
 BITS = ("uniform", "auto")
 METRICS = ("auto", "error", "top1")
 METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
+ROUNDINGS = ("nearest", "gptq")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Options:
     output: Path | None = None
     force: bool = False
     method: str = "auto"
+    rounding: str = "nearest"
     scheme: str | None = None
     widths: Mapping[str, str] = field(default_factory=dict[str, str])
     bits: str = "uniform"
@@ -58,6 +60,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
+        if self.rounding not in ROUNDINGS:
+            raise UsageError(f"no rounding {self.rounding!r}: give one of {', '.join(ROUNDINGS)}")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: give 1 or more")
         _require_one_choice(self)
@@ -92,6 +96,7 @@ class Options:
             "target": self.target,
             "shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
             "method": self.method,
+            "rounding": self.rounding,
             "scheme": None if self.scheme is None else str(self.default_widths),
             "widths": {pattern: str(widths) for pattern, widths in self.overrides.items()},
             "exclude": list(self.exclude),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qcompile.evidence import Evidence
 from qcompile.ir.graph import Graph
+from qcompile.passes.base import Pass
 from qcompile.passes.calibrate import Calibrate
 from qcompile.passes.correct_bias import CorrectBias
 from qcompile.passes.correct_bias_by_twin import CorrectBiasByTwin
@@ -11,6 +12,8 @@ from qcompile.passes.invariants import SPECIFIED
 from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
+from qcompile.passes.round_weights import RoundWeights
+from qcompile.passes.rounding.policy import NEAREST, POLICIES
 from qcompile.targets.base import Stages
 
 
@@ -21,14 +24,19 @@ def quantized(
     recipe: Recipe,
     watch: tuple[Observer, ...] = (),
 ) -> Stages:
-    """Calibrate, take mean errors out of the biases, quantize; the graph between them is kept."""
-    used, threads = evidence.used, evidence.threads
-    correct = (
-        CorrectBias(used, threads)
-        if evidence.twin is None
-        else CorrectBiasByTwin(evidence.twin, used, threads)
-    )
+    """Calibrate, round weights and correct biases, quantize; the graph between them is kept."""
+    correct = correction(evidence, recipe)
     settle = Pipeline((Calibrate(evidence.statistics), correct), frozenset({SPECIFIED}))
     calibrated = settle.run(specified, watch)
     integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
     return Stages(real, calibrated, integer)
+
+
+def correction(evidence: Evidence, recipe: Recipe) -> Pass:
+    """What takes the weights' errors out of the results, as far as the evidence goes."""
+    used, threads = evidence.used, evidence.threads
+    if evidence.twin is not None:
+        return CorrectBiasByTwin(evidence.twin, used, threads)
+    if recipe.rounding == NEAREST:
+        return CorrectBias(used, threads)
+    return RoundWeights(POLICIES[recipe.rounding], used, threads)

@@ -17,7 +17,7 @@ from qcompile.cli.arguments import (
     split_schemes,
 )
 from qcompile.cli.pareto import pareto_command
-from qcompile.options import METHODS
+from qcompile.options import METHODS, ROUNDINGS
 
 FOLDER = click.Path(path_type=Path)
 
@@ -94,6 +94,9 @@ def app(ctx: click.Context) -> None:
 @shape_option
 @click.option("--method", type=click.Choice(METHODS), default="auto", show_default=True,
               help="How ranges are chosen.")  # fmt: skip
+@click.option("--rounding", type=click.Choice(ROUNDINGS), default="nearest", show_default=True,
+              help="How weights of fewer than 8 bits take their integers: each the nearest, or "
+              "together by what the layer reads; wants --calib.")  # fmt: skip
 @click.option("--scheme", "schemes", multiple=True, metavar="W4A8|PATTERN=W4A8",
               help="Bits of weights and activations [default: the target's own]; repeatable, with "
               "a pattern for single layers.")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Policies that choose a weight's integers: pure functions on arrays, no graph."""
