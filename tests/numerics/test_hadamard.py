@@ -16,7 +16,13 @@ from qcompile.numerics.hadamard import (
     kronecker_factors,
 )
 from qcompile.numerics.hadamard_paley import has_paley_one, has_paley_two
-from qcompile.numerics.hadamard_williamson import has_williamson, over_t_matrices
+from qcompile.numerics.hadamard_williamson import (
+    ROWS,
+    has_williamson,
+    over_t_matrices,
+    t_matrices,
+    williamson,
+)
 
 PALEY_ONE = (
     12, 20, 24, 28, 44, 60, 68, 84, 108, 132, 140, 164, 180, 212, 228, 244, 252, 284, 420, 684
@@ -38,13 +44,26 @@ MODELS = {
 ORDERS = (*PALEY_ONE, *PALEY_TWO, *WILLIAMSON, *T_MATRICES, *OTHERS)
 
 
+def assert_hadamard(h, n: int) -> None:
+    assert set(np.unique(h)) <= {-1, 1}
+    wide = h.astype(np.float64)  # sums of up to 2^53 are exact
+    np.testing.assert_array_equal(wide @ wide.T, n * np.eye(n))
+
+
 @pytest.mark.parametrize("n", sorted(set(ORDERS)))
 def test_rows_are_orthogonal_signs(n):
-    h = hadamard(n)
-    assert h.dtype == np.int8
-    assert set(np.unique(h)) <= {-1, 1}
-    wide = h.astype(np.int64)
-    np.testing.assert_array_equal(wide @ wide.T, n * np.eye(n))
+    assert hadamard(n).dtype == np.int8
+    assert_hadamard(hadamard(n), n)
+
+
+@pytest.mark.parametrize("m", ROWS)
+def test_every_row_of_the_table_is_williamson_s(m):
+    assert_hadamard(williamson(4 * m), 4 * m)
+
+
+@pytest.mark.parametrize("n", [156, 260, 396, 884, 924, 1716])
+def test_every_pair_gives_t_matrices(n):
+    assert_hadamard(t_matrices(n), n)
 
 
 @pytest.mark.parametrize("n", PALEY_ONE)

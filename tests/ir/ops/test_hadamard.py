@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qcompile.errors import TypeMismatch
 from qcompile.ir.ops.hadamard import Hadamard
@@ -48,6 +50,25 @@ def test_integers_are_exact_sums_less_the_zero_point(elem, zero):
     np.testing.assert_array_equal(node.evaluate(q), (q.astype(np.int64) - zero) @ signed)
     assert node.type.elem == I32
     assert node.type.unit == per_tensor(0.25 * (1 / np.sqrt(12)))
+
+
+@given(
+    ways=st.sampled_from([(1, 8, 8), (1, 24, 12), (0, 24, 4), (2, 48, 16), (0, 20, 20)]),
+    elem=st.sampled_from(["u8", "i8", "i16", "u4"]),
+    seed=st.integers(0, 1000),
+)
+def test_integers_are_exact_along_any_axis(ways, elem, seed):
+    axis, length, size = ways
+    rng = np.random.default_rng(seed)
+    kind, shape = Scalar(elem), tuple(length if a == axis else 3 for a in range(3))
+    zero = int(rng.integers(kind.lo, kind.hi + 1))
+    q = rng.integers(kind.lo, kind.hi + 1, shape).astype(kind.storage)
+    node = Hadamard(
+        Input(TensorType(shape, kind, per_tensor(0.5, zero)), name="x"), axis, size, seed
+    )
+    turn = np.kron(np.eye(length // size), signs(size, seed)[:, None] * hadamard(size))
+    wanted = np.moveaxis(np.moveaxis(q.astype(np.float64) - zero, axis, -1) @ turn, -1, axis)
+    np.testing.assert_array_equal(node.evaluate(q), wanted)
 
 
 def test_a_sum_stands_for_the_transform_of_the_reals():

@@ -13,7 +13,7 @@ from tests.targets.tvm.checks import given, graph_of, narrowed, weights
 def transforms() -> Graph:
     ways = [
         ((3, 8), 1, 8), ((2, 64, 5, 3), 1, 64), ((2, 3, 48), 2, 16), ((5, 12), 1, 12),
-        ((2, 512), 1, 512), ((4, 6, 3), 0, 4),
+        ((2, 512), 1, 512), ((2, 448), 1, 448), ((4, 6, 3), 0, 4),
     ]  # fmt: skip
     nodes: list[Node] = []
     for i, (shape, axis, size) in enumerate(ways):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from qcompile.ir.ops.binary import Add
@@ -5,10 +6,13 @@ from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.linear import Conv, MatMul
 from qcompile.ir.ops.pointwise import Relu
+from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import I8, I32, Scalar, f32
 from qcompile.ir.unit import per_tensor
+from qcompile.targets.tvm.target import ARM64_INT8
 from tests.targets.tvm.checks import (
+    drawn,
     every_isa,
     given,
     graph_of,
@@ -17,12 +21,14 @@ from tests.targets.tvm.checks import (
     same_bits,
     weights,
 )
+from tests.targets.tvm.test_emulated import needs_tools
 
 I16 = Scalar("i16")
 SHAPES = [
     ((3, 8), 1, 8), ((5, 12), 1, 12), ((2, 64, 5, 3), 1, 64), ((1, 48, 4, 4), 1, 16),
     ((2, 7, 48), 2, 48), ((2, 96, 3), 1, 32), ((2, 1024), 1, 1024), ((6, 40, 5), 0, 2),
     ((3, 384), 1, 192), ((2, 40, 3, 3), 1, 20),
+    ((2, 344), 1, 344), ((2, 448), 1, 448),
 ]  # fmt: skip
 
 
@@ -44,6 +50,18 @@ def test_a_transform_before_a_padded_convolution(tmp_path, isa):
 def test_a_transform_of_rows_before_a_product(tmp_path):
     turned = narrowed(Hadamard(given(2, 5, 48), 2, 16))
     same_bits(graph_of(narrowed(MatMul(turned, weights(48, 20, axis=1)))), tmp_path)
+
+
+@needs_tools
+def test_the_arm_library(tmp_path):
+    x = Quantize(Input(f32(1, 48, 5, 6), name="x"), I16, per_tensor(1e-4, -7))
+    turned = narrowed(Hadamard(narrowed(Hadamard(x, 1, 16, seed=1), zero=9), 1, 48))
+    y = Dequantize(narrowed(Conv(turned, weights(24, 48, 3, 3), pads=(1,) * 4)))
+    graph = graph_of(y)
+    inputs = drawn(graph)
+    emitted = ARM64_INT8.emit(graph, tmp_path, threads=1)
+    runtime = ARM64_INT8.open(tmp_path, emitted.details, threads=1)
+    np.testing.assert_array_equal(runtime.run({"x": inputs[0]})["y0"], graph.run(*inputs)[0])
 
 
 @pytest.mark.parametrize("size", [8, 64])
