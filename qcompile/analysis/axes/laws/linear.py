@@ -15,6 +15,7 @@ from qcompile.analysis.axes.laws.law import (
     same,
 )
 from qcompile.ir.node import Node
+from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 
 
@@ -25,8 +26,20 @@ def linear_laws(node: Node) -> Iterator[Law] | None:
             return _matmul(node)
         case Conv() | ConvTranspose():
             return _conv(node)
+        case Hadamard(x=x, axis=axis):
+            return _hadamard(node, x, axis)
         case _:
             return None
+
+
+def _hadamard(node: Node, x: Node, axis: int) -> Iterator[Law]:
+    """A matrix of its own along one axis, which hardly anything commutes with."""
+    others = [Port(node, i) for i in range(node.type.rank) if i != axis]
+    for own in others:
+        across = [other for other in others if other is not own]
+        yield same(own, Port(x, own.axis)).only_across(*across)
+    for value in (node, x):
+        yield frozen(Port(value, axis), why="hadamard mixes along it")
 
 
 def _matmul(node: MatMul) -> Iterator[Law]:

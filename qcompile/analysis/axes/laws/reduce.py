@@ -57,8 +57,10 @@ def _beside(node: Reduction, own: Port, source: Port) -> Law:
 
 def _arg(node: Arg) -> Iterator[Law]:
     yield frozen(Port(node.x, node.axis), why=f"{node.op} gives its indices")
-    for own, source in _remaining(node, node.x, (node.axis,), keepdims=node.keepdims):
-        yield kept(own, source, why=f"{node.op} is taken of each index apart")
+    pairs = list(_remaining(node, node.x, (node.axis,), keepdims=node.keepdims))
+    for own, source in pairs:
+        law = tied(Group.NONE, (), own, source, why=f"{node.op} is taken of each index apart")
+        yield law.only_across(*(other for other, _ in pairs if other is not own))
 
 
 def _remaining(
