@@ -6,21 +6,35 @@
                                   [--table FILE] [--schemes W8A8,W4A8,mixed]
 
 For each model a table is measured (or the one of --table taken: then kernels that it lacks are
-interpolated); then the network is compiled under each scheme and timed by `qcompile bench`.
+interpolated); then the network is compiled under each scheme and timed by `qcompile bench`. A
+machine that does other work drifts in between; so the kernels of the first scheme's artifact and the
+whole run of each are also timed in turns, and the median ratio of the turns is printed as `in turns`.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from qcompile.artifact import open_artifact
 from qcompile.bench import bench
 from qcompile.driver import compile_model
+from qcompile.ir.graph import Graph
 from qcompile.options import Options
+from qcompile.profile.lookup import Lookup
+from qcompile.profile.measure import Timed, measure, rows_of
 from qcompile.profile.profile import Request, profile
+from qcompile.profile.table import LatencyTable
+from qcompile.program.graph_file import read_graph
 from qcompile.progress import progress
+from qcompile.targets import target
+from qcompile.targets.opened import LibraryRuntime
+from qcompile.targets.steps import ProgramStep
 
 MIXED = {"*": "W8A8", "*2*": "W4A8"}
 
@@ -32,8 +46,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="latency-") as folder:
             place = Path(folder)
             table = asked.table or _measured(model, asked, place / "table.json")
-            for scheme in asked.schemes.split(","):
-                print(_line(model, scheme, asked, table, place / scheme), flush=True)
+            schemes = asked.schemes.split(",")
+            for scheme in schemes:
+                said = _line(model, scheme, asked, table, place / scheme)
+                ratio = _in_turns(place / schemes[0], place / scheme, asked)
+                print(f"{said}; in turns {ratio - 1:+6.1%}", flush=True)
 
 
 def _measured(model: str, asked: argparse.Namespace, output: Path) -> Path:
@@ -61,6 +78,38 @@ def _line(model: str, scheme: str, asked: argparse.Namespace, table: Path, outpu
         f"measured {real:9.3f} ({row['low_ms']:.3f} to {row['high_ms']:.3f}), "
         f"{predicted / real - 1:+6.1%}, {len(latency['interpolated'])} kernels interpolated"
     )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An artifact at work, and its steps."""
+
+    runtime: LibraryRuntime
+    graph: Graph
+    steps: Sequence[ProgramStep]
+
+    def measured(self) -> Timed:
+        return measure(self.runtime, self.graph, self.steps, rounds=1)
+
+
+def _in_turns(known: Path, other: Path, asked: argparse.Namespace) -> float:
+    """Median over the turns: predicted from one artifact's kernels, over the other's whole run."""
+    a, b = (_opened(folder, asked) for folder in (known, other))
+    ratios: list[float] = []
+    for _ in range(asked.rounds):
+        timed, whole = a.measured(), b.measured().whole[0]
+        table = LatencyTable(
+            target=asked.target, device="", threads=asked.threads, date="", clock="", qcompile="",
+            rounds=1, call=timed.call, emulated=False, rows=rows_of([timed]),
+        )  # fmt: skip
+        ratios.append(Lookup(table).predict(b.steps).milliseconds / whole)
+    return median(ratios)
+
+
+def _opened(folder: Path, asked: argparse.Namespace) -> _Opened:
+    runtime, graph = open_artifact(folder, threads=asked.threads).runtime, read_graph(folder)
+    assert isinstance(runtime, LibraryRuntime)
+    return _Opened(runtime, graph, target(asked.target).outline(graph).steps)
 
 
 def _arguments() -> argparse.Namespace:

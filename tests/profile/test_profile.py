@@ -9,13 +9,17 @@ from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import U8, f32
 from qcompile.ir.unit import per_tensor
+from qcompile.options import Options
 from qcompile.profile.clock import clock
 from qcompile.profile.device import device_of
-from qcompile.profile.lookup import Lookup
+from qcompile.profile.lookup import Lookup, wanted_table
 from qcompile.profile.profile import Request, measured, profile
 from qcompile.profile.shapes import STAGES, spread
+from qcompile.profile.table import write_table
 from qcompile.progress import silent
 from qcompile.targets import target
+from qcompile.targets.cuda.driver import found_device
+from qcompile.targets.cuda.nvrtc import installed
 from qcompile.targets.tvm.emulated import is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT
 from tests.targets.tvm.checks import graph_of, narrowed, weights
@@ -93,3 +97,19 @@ def test_a_clock_that_the_system_tells(tmp_path):
 
 def test_a_clock_that_it_does_not_tell(tmp_path):
     assert clock(tmp_path / "none", tmp_path / "none").startswith("unknown")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(found_device(), reason="a GPU is here: the emulator is not used")
+def test_times_of_an_emulated_gpu_are_marked_and_refused(tmp_path):
+    installed()
+    place = target("t4-int8")
+    table = measured(place, [network()], Request("t4-int8", rounds=1), "emulated", silent)
+    assert table.emulated
+    assert {row.kernel for row in table.rows} == {
+        step.kernel.name for step in place.outline(network()).steps if step.taken
+    }
+    write_table(tmp_path / "table.json", table)
+    options = Options("t4-int8", latency_table=tmp_path / "table.json", threads=1)
+    with pytest.raises(UsageError, match="on an emulator"):
+        wanted_table(options)
