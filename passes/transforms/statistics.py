@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qcompile.analysis.axes.members import Member
 from qcompile.calibrate.channels import Channels, channels
@@ -13,6 +17,8 @@ from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 
 Sample = Sequence[Array]
+Moments = NDArray[Any]
+"""[blocks, n, n]."""
 
 
 def collect_channels(
@@ -46,3 +52,47 @@ def _channels(member: Member, value: Array) -> list[Channels]:
 
 def _sums(a: list[Channels], b: list[Channels]) -> list[Channels]:
     return [one + other for one, other in zip(a, b, strict=True)]
+
+
+def collect_moments(
+    graph: Graph, groups: Sequence[Sequence[Member]], samples: Iterable[Sample], *, threads: int = 1
+) -> list[Moments | None]:
+    """E[xᵀx] over the vectors of all members of a group, each member weighted to the same power.
+
+    None for a group in which some block has fewer vectors than channels.
+    """
+    places: dict[Node, list[tuple[int, int]]] = {}
+    for g, members in enumerate(groups):
+        for m, member in enumerate(members):
+            places.setdefault(member.value, []).append((g, m))
+
+    def one(sample: Sample) -> dict[tuple[int, int], tuple[Moments, int]]:
+        found: dict[tuple[int, int], tuple[Moments, int]] = {}
+        for node, value in graph.values(sample, keep=list(places)):
+            found |= {(g, m): _products(groups[g][m], value) for g, m in places[node]}
+        return found
+
+    total: dict[tuple[int, int], tuple[Moments, int]] = {}
+    for part in in_order(one, samples, threads=threads):
+        for key, (products, count) in part.items():
+            known, before = total.get(key, (0.0, 0))
+            total[key] = known + products, before + count
+    return [_moment([total[g, m] for m in range(len(members))]) for g, members in enumerate(groups)]
+
+
+def _products(member: Member, value: Array) -> tuple[Moments, int]:
+    """Σ xᵀx of each block, and how many vectors the least seen block has."""
+    rows, ids = member.rows(value)
+    blocks = int(ids.max(initial=0)) + 1
+    parts = [rows[ids == block].astype(np.float64) for block in range(blocks)]
+    return np.stack([x.T @ x for x in parts]), min(len(x) for x in parts)
+
+
+def _moment(parts: Sequence[tuple[Moments, int]]) -> Moments | None:
+    vectors = sum(count for _, count in parts)
+    if not parts or vectors < parts[0][0].shape[-1]:
+        return None
+    powers = [np.trace(products, axis1=1, axis2=2).sum() for products, _ in parts]
+    return sum(
+        products / power for (products, _), power in zip(parts, powers, strict=True) if power > 0
+    ) + np.zeros_like(parts[0][0])

@@ -1,0 +1,90 @@
+"""Which rotations a site may get: names and matrices, as pure functions.
+
+Papers: QuaRot (arXiv 2404.00456), section 4, for Hadamard matrices; MambaQuant (arXiv 2501.13484),
+section 4.1, for those behind a Karhunen-Loève transform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcompile.numerics.hadamard import block_size
+from qcompile.numerics.rotations import klt, klt_hadamard, transformed
+
+Matrices = NDArray[Any]
+BLOCKS = (16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A site's `size`, how many blocks it has, and E[xᵀx] of each, [count, size, size]; None where
+    there are fewer vectors than channels."""
+
+    size: int
+    count: int
+    moments: Matrices | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Orthogonal matrices, [1, size, size] or one for each block, and the words for them."""
+
+    words: str
+    matrices: Matrices
+
+
+def whole(wanted: Wanted) -> Iterator[Candidate]:
+    """A Hadamard matrix with random signs; of the largest blocks where the size has none."""
+    order = block_size(wanted.size)
+    if order > 1:
+        words = "hadamard" if order == wanted.size else f"hadamard of blocks of {order}"
+        yield Candidate(words, hadamard_blocks(wanted.size, order, seed=wanted.seed))
+
+
+def blocks(wanted: Wanted) -> Iterator[Candidate]:
+    """Hadamard matrices of blocks: an outlier stays among its neighbours."""
+    for order in BLOCKS:
+        if order < wanted.size and wanted.size % order == 0:
+            words = f"hadamard of blocks of {order}"
+            yield Candidate(words, hadamard_blocks(wanted.size, order, seed=wanted.seed))
+
+
+def even(wanted: Wanted) -> Iterator[Candidate]:
+    """K·H: all channels get the same variance."""
+    if wanted.moments is not None:
+        yield Candidate("klt-hadamard", np.stack([klt_hadamard(m) for m in wanted.moments]))
+
+
+def principal(wanted: Wanted) -> Iterator[Candidate]:
+    """K alone: for comparison, since it gathers what K·H spreads."""
+    if wanted.moments is not None:
+        yield Candidate("klt", np.stack([klt(m) for m in wanted.moments]))
+
+
+def best(wanted: Wanted) -> Iterator[Candidate]:
+    """All that may help."""
+    for policy in (whole, blocks, even):
+        yield from policy(wanted)
+
+
+POLICIES: Mapping[str, Callable[[Wanted], Iterator[Candidate]]] = {
+    "best": best,
+    "hadamard": whole,
+    "block": blocks,
+    "klt-hadamard": even,
+    "klt": principal,
+}
+"""What `rotate` may try."""
+
+
+def hadamard_blocks(size: int, order: int, *, seed: int) -> Matrices:
+    """diag(ε)·(I ⊗ H)/√order, [1, size, size]."""
+    found = transformed(np.eye(size), axis=1, size=order, seed=seed)
+    return (found / sqrt(order))[None]
