@@ -33,7 +33,7 @@ PICTURE = signed(2, 4, 5, 5)
 SAME = const(np.full(4, 1.3))
 WINDOW = ((2, 2), (2, 2), (0,) * 4, (1, 1))
 
-UNARY: dict[str, Node] = {
+CURVES: dict[str, Node] = {
     cls.__name__: cls(X)
     for cls in (
         pointwise.Relu, pointwise.LeakyRelu, pointwise.Abs, pointwise.Neg, pointwise.Gelu,
@@ -42,7 +42,7 @@ UNARY: dict[str, Node] = {
         pointwise.Sin, pointwise.Round,
     )
 }  # fmt: skip
-UNARY |= {
+POWERS: dict[str, Node] = {
     "relu6": pointwise.Clip(X, 0.0, 1.0),
     "clip at zero": pointwise.Clip(X, 0.0, np.inf),
     "Sqrt": pointwise.Sqrt(P),
@@ -98,7 +98,7 @@ NORMS: dict[str, Node] = {
     "mean, axis dropped": reduce.ReduceMean(X, (1,), keepdims=False),
     "max": reduce.ReduceMax(X, (1,)),
     "length": reduce.ReduceL2(X, (2,)),
-    "argmax": reduce.ArgMax(X, 2),
+    "argmax": reduce.ArgMax(signed(2, 3, 30), 2),
     "max pool": pool.MaxPool(PICTURE, *WINDOW),
     "average pool": pool.AveragePool(PICTURE, *WINDOW),
 }
@@ -120,4 +120,4 @@ MOVES: dict[str, Node] = {
     "resize": resize.ResizeNearest(PICTURE, ((0, 0, 1), (0, 1, 1))),
     "resize linearly": resize.ResizeLinear(PICTURE, ((0, 1), (1, 2)), ((0.5, 0.25), (0.1, 0.2))),
 }
-OPERATIONS = UNARY | BINARY | CONTRACTIONS | NORMS | MOVES
+OPERATIONS = CURVES | POWERS | BINARY | CONTRACTIONS | NORMS | MOVES

@@ -31,7 +31,7 @@ def move(port: Port, array: Values, matrix: Values) -> Values:
             result = moved.copy()
             result[..., start:stop] = moved[..., start:stop] @ matrix
         case Factor(size=size, inner=inner):
-            cut = moved.reshape(*moved.shape[:-1], -1, size, inner)
+            cut = moved.reshape(*moved.shape[:-1], -1, *static((size,)), inner)
             result = np.einsum("...oai,ab->...obi", cut, matrix).reshape(moved.shape)
     return np.moveaxis(result, -1, port.axis)
 
