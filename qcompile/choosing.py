@@ -26,7 +26,7 @@ def chosen_plan(job: Job, judge: Judge | None) -> Chosen:
     """The plan that the job's options ask for. `UsageError` when no choice keeps the limits, with
     the nearest that can be kept, or the least that can be lost."""
     options = job.options
-    if judge is None and not options.budget:
+    if options.max_drop is None and not options.budget:
         raise UsageError(
             "--bits auto wants a limit: give such as --budget size=8MB, or --max-drop 1%"
         )

@@ -142,7 +142,6 @@ def test_a_target_of_later_work_says_so(qcompile, model):
     [
         ("--recipe", "mine.yaml"),
         ("--scheme", "W4A16"),
-        ("--scheme", "W4A4-g128"),
     ],
     ids=" ".join,
 )
@@ -161,6 +160,47 @@ def test_an_option_of_later_work_says_so(qcompile, model, later):
 )
 def test_a_scheme_that_is_none_says_which_there_are(qcompile, model, scheme, words):
     assert qcompile(*compiling(model, "--scheme", scheme)).refused("--scheme", words)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("--max-drop", "1"), ("--max-drop 1", "give a percentage, such as 1%")),
+        (("--max-drop", "101%"), ("--max-drop 101%", "give 0% to 100%")),
+        (("--max-drop", "1%"), ("--max-drop is measured on samples", "--calib")),
+        (("--metric", "error"), ("--metric is measured on samples", "--calib")),
+        (("--metric", "accuracy"), ("'accuracy'", "auto, error, top1", "module:callable")),
+        (("--float-layers", "-1"), ("--float-layers -1", "give 0 or more")),
+        (("--float-layers", "2"), ("--float-layers is for --bits auto",)),
+        (("--estimator", "output-error"), ("--estimator is for --bits auto",)),
+        (("--budget", "size=1MB"), ("--budget is for --bits auto",)),
+        (("--bits", "auto", "--budget", "size=1"), ("size=1 has no unit", "give one of B, KB")),
+        (("--bits", "auto", "--budget", "size=1KB"), ("--calib",)),
+        (("--resume",), ("--resume", "no run to out was ended")),
+    ],
+    ids=lambda asked: " ".join(asked),
+)
+def test_a_wish_that_makes_no_sense_is_refused(qcompile, model, asked, words):
+    assert qcompile(*compiling(model, *asked)).refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            ("--estimator", "guess", "--budget", "size=100B"),
+            ("no estimator 'guess'", "output-error", "hessian-trace"),
+        ),
+        (("--budget", "size=100B", "--metric", "nowhere:mine"), ("--metric nowhere:mine",)),
+        (("--metric", "error"), ("--bits auto wants a limit", "--max-drop 1%")),
+        (("--budget", "size=10B"), ("--budget cannot be met", "nearest that can is size=")),
+        (("--plan", "plan.json"), ("--plan holds earlier choices",)),
+    ],
+    ids=lambda asked: " ".join(asked),
+)
+def test_a_choice_that_cannot_be_made_is_refused(qcompile, model, calib, asked, words):
+    ended = qcompile(*compiling(model, "--calib", calib, "--bits", "auto", *asked))
+    assert ended.refused(*words)
 
 
 def test_two_schemes_for_all_layers_are_one_too_many(qcompile, model):
