@@ -7,8 +7,8 @@
 
 For each model a table is measured (or the one of --table taken: then kernels that it lacks are
 interpolated); then the network is compiled under each scheme and timed by `qcompile bench`. A
-machine that does other work drifts in between; so the kernels of the first scheme's artifact and the
-whole run of each are also timed in turns, and the median ratio of the turns is printed as `in turns`.
+machine that does other work drifts in between; so the kernels of the first scheme's artifact and
+the whole run of each are also timed in turns: the median ratio is printed as `in turns`.
 """
 
 from __future__ import annotations
