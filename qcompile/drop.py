@@ -78,8 +78,10 @@ class Judge:
         return found
 
     def _measured(self, integer: Graph) -> float:
-        given = dict(integer.outputs) | counterparts(integer, self._ends)
-        ends = {name: given[name] for name in self._ends}
+        ends = dict(integer.outputs)
+        if self.metric.judged:
+            ends = counterparts(integer, self._ends)
+            _require_all(self._ends, ends, integer)
         return self.metric.drop(self._wanted, self._outputs(integer, ends))
 
     @cached_property
@@ -113,6 +115,16 @@ def judge(real: Graph, options: Options) -> Judge:
     cache = None if folder is None else Cache(folder)
     drawn = tuple(islice(samples, most))
     return Judge(real, metric, drawn, samples_digest(samples), options.threads, cache)
+
+
+def _require_all(ends: Mapping[str, Node], found: Mapping[str, Node], integer: Graph) -> None:
+    """`UsageError` for outputs of which the integer graph does not name the judged value."""
+    lacking = [name for name in ends if name not in found]
+    if lacking:
+        raise UsageError(
+            f"{integer.name}: what is judged of {', '.join(lacking)} has no name of its own among "
+            "the integers: give --metric package.module:callable"
+        )
 
 
 def _count(node: Node) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 import qcompile
 from qcompile.artifact import Artifact
@@ -138,3 +139,21 @@ def test_a_plan_that_loses_too_much_ends_with_3(place, chosen, tmp_path, capsys)
     assert "more than the 5.00% of --max-drop" in said
     assert "worst are" in said
     assert (tmp_path / "worse" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [("Softmax", TensorProto.FLOAT), ("Sigmoid", TensorProto.FLOAT), ("ArgMax", TensorProto.INT64)],
+)
+def test_scores_are_judged_before_what_ends_them(place, chosen, tmp_path, last, kind):
+    model = network()
+    model.graph.node.append(helper.make_node(last, ["y"], ["z"], name="last"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("z", kind, None))
+    onnx.save(model, tmp_path / "ended.onnx")
+    artifact = qcompile.compile(
+        tmp_path / "ended.onnx", target="reference", calib=str(place / "calib.npz"),
+        max_drop=BOUND, metric="error", output=tmp_path / "ended",
+    )  # fmt: skip
+    drop, before = artifact.summary["quality"]["drop"], chosen.summary["quality"]["drop"]
+    assert drop["value"] == pytest.approx(before["value"], rel=0.5)
+    assert 0 < drop["value"] <= BOUND
