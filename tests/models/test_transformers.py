@@ -96,7 +96,9 @@ def test_tells_clothes_apart():
 
 
 def test_perplexity_of_a_model_that_knows_nothing_is_the_vocabulary():
-    blank: Callable[..., NDArray[np.float32]] = lambda x: np.zeros((*x.shape, 256), np.float32)  # noqa: E731
+    def blank(x: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.zeros((*x.shape, 256), np.float32)
+
     assert perplexity(blank, TEXT[:1024]) == pytest.approx(256)
 
 
