@@ -47,6 +47,7 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
              f"float, artifact {amount(size['artifact_bytes'])}"),
             ("quality", ", ".join(f"{name} {db:.1f} dB" for name, db in
                                   summary["quality"]["sqnr_db"].items())),
+            *_drop(summary["quality"]["drop"]),
             ("integer only", "yes" if summary["integer_only"] else "no"),
             ("verified", "bit for bit" if summary["verified"] else "not run (--no-verify)"),
             ("digest", summary["digest"]),
@@ -65,6 +66,15 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
         rows = [(p["name"], f"{p['seconds']:.3f}", str(p["changed"])) for p in summary["passes"]]
         print()
         table(("pass", "seconds", "new nodes"), rows)
+
+
+def _drop(found: Facts | None) -> list[tuple[str, str]]:
+    """What is lost by a metric, where that was measured."""
+    if found is None:
+        return []
+    bound = "" if found["bound"] is None else f", {found['bound']:.2%} allowed"
+    lost = f"{found['metric']} by {found['value']:.2%} on {found['samples']} samples{bound}"
+    return [("drop", lost)]
 
 
 def _scheme(scheme: str, found: Facts) -> str:
