@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,7 +30,8 @@ class CenterNorms(Pass):
 
     A layer norm does not see a number that is added to all of its indices, so where nothing else
     reads the stream but layer norms, each constant w that writes it may become w − mean(w). Then
-    var(x) is mean(x²), with the same epsilon. Paper: SliceGPT (arXiv 2401.15024), section 3.1.
+    var(x) is mean(x²), with the same epsilon. Left alone where a rotation would be stopped behind
+    the norm anyway. Paper: SliceGPT (arXiv 2401.15024), section 3.1.
     """
 
     name: ClassVar[str] = "center-norms"
@@ -38,10 +39,12 @@ class CenterNorms(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """All streams at once."""
+        refused = Survey(graph).refused_rotations
+        scalable = _scalable(refused)
         found = [
             (site, norms)
-            for site in Survey(graph).refused_rotations
-            if (norms := _centred_norms(graph, site))
+            for site in refused
+            if scalable.issuperset(norms := _centred_norms(graph, site)) and norms
         ]
         new = changed([(m, _without_mean) for site, _ in found for m in site.absorbs])
         norms = {norm for _, own in found for norm in own}
@@ -54,6 +57,16 @@ class CenterNorms(Pass):
             return None
 
         return rewrite(graph, rule)
+
+
+def _scalable(sites: Iterable[RotationSite]) -> frozenset[Node]:
+    """The norms whose own parameters are all that blocks what reads them: centring will help."""
+    alone = (site for site in sites if len({b.node for b in site.blockers}) == 1)
+    return frozenset(site.blockers[0].node for site in alone if _gives(site))
+
+
+def _gives(site: RotationSite) -> bool:
+    return any(edge.value is site.blockers[0].node for edge in site.edges)
 
 
 def _centred_norms(graph: Graph, site: RotationSite) -> tuple[LayerNorm, ...]:

@@ -6,6 +6,7 @@ positive scales and for permutations. Nothing here knows a family of models.
 
 from __future__ import annotations
 
+from qcompile.analysis.axes.described import Description, described
 from qcompile.analysis.axes.laws.law import Group
 from qcompile.analysis.axes.sites import (
     OnlineSite,
@@ -18,6 +19,7 @@ from qcompile.analysis.axes.survey import Survey
 from qcompile.ir.graph import Graph
 
 __all__ = [
+    "Description",
     "Group",
     "OnlineSite",
     "PermutationSite",
@@ -25,6 +27,7 @@ __all__ = [
     "ScalingSite",
     "Site",
     "Survey",
+    "described",
     "online_sites",
     "permutation_sites",
     "rotation_sites",
