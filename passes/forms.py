@@ -134,6 +134,11 @@ class Forms:
         return settled
 
 
+def byte_step(elem: Scalar, unit: Affine) -> float:
+    """The step that 8 bits would have over the range of a wider format: what a sum must hold."""
+    return unit.scale[0] * 2.0 ** max(elem.bits - 8, 0)
+
+
 def wide_step(greatest: float) -> float:
     """The finest scale of i32 that holds ±greatest within ±2^30."""
     return max(greatest, 1e-30) / WIDE_LIMIT

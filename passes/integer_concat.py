@@ -17,7 +17,16 @@ from qcompile.ir.ops.source import Const
 from qcompile.ir.types import I32
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.passes.fold_constants import promise
-from qcompile.passes.forms import SUM_BITS, WIDE_LIMIT, Form, Forms, narrowed, wide_step, widened
+from qcompile.passes.forms import (
+    SUM_BITS,
+    WIDE_LIMIT,
+    Form,
+    Forms,
+    byte_step,
+    narrowed,
+    wide_step,
+    widened,
+)
 from qcompile.passes.weights import accumulator_bias
 
 
@@ -125,7 +134,7 @@ def _partial_sums(node: Conv, joined: Concat, w: Const) -> list[Conv]:
 
 def _target(node: Node, forms: Forms) -> float | None:
     scales = [
-        u.unit.scale[0]
+        byte_step(u.elem, u.unit)
         for user in forms.graph.users[node]
         for u in (user, *forms.graph.users[user])
         if isinstance(u, FakeQuant)

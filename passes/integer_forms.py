@@ -18,7 +18,7 @@ from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.numerics.exact import INT32_MAX
-from qcompile.passes.forms import SUM_BITS, WIDE_LIMIT, Form, Forms
+from qcompile.passes.forms import SUM_BITS, WIDE_LIMIT, Form, Forms, byte_step
 from qcompile.passes.integer_concat import concat_form, split_contraction
 from qcompile.passes.roles import Role, activations, role
 from qcompile.passes.weights import accumulator_bias
@@ -140,17 +140,21 @@ def _sum_unit(node: Add | Sub, forms: Forms) -> Affine | None:
         reach += sum(float(np.abs(o.array).max()) for o in (node.a, node.b) if isinstance(o, Const))
         return per_tensor(max(reach, 1e-30) / WIDE_LIMIT)
     integers = [f.integer for f in found if f is not None]
-    narrow = [i.type.unit.scale[0] for i in integers if i.type.elem.bits <= 8 and i.type.unit]
+    narrow = [
+        byte_step(i.type.elem, i.type.unit)
+        for i in integers
+        if i.type.elem.bits <= 16 and i.type.unit is not None
+    ]
     ratio = max([1.0, *(s / target for s in narrow)])
     return per_tensor(target * 2.0 ** (math.ceil(math.log2(ratio)) - SUM_BITS))
 
 
 def _behind(node: Node, forms: Forms) -> float | None:
-    """The step of the marker behind a sum and its bounds."""
+    """The step of the marker behind a sum and its bounds, as if it had 8 bits."""
     users = forms.graph.users[node]
     while len(users) == 1 and isinstance(users[0], Relu | Clip):
         users = forms.graph.users[users[0]]
-    scales = [u.unit.scale[0] for u in users if isinstance(u, FakeQuant)]
+    scales = [byte_step(u.elem, u.unit) for u in users if isinstance(u, FakeQuant)]
     return min(scales) if scales else None
 
 

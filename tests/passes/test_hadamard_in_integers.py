@@ -11,7 +11,7 @@ from qcompile.ir.types import f32
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.specify import Specify
-from tests.helpers import check_rewrite, check_unchanged, read
+from tests.helpers import assert_same_meaning, check_rewrite, check_unchanged, read
 
 
 def observed(graph: Graph) -> dict[str, str]:
@@ -95,6 +95,21 @@ def test_a_transform_of_integers_is_a_sum_in_32_bits():
         """,
         within=0.51,  # a tie goes up, and to even before
     )
+
+
+def test_a_sum_before_a_transform_keeps_its_range():
+    before = read("""
+        def f(x: f32[1, 16]):
+            s: f32[1, 16] = fake_quant(x, elem=i8, unit=q(0.0625, 0))
+            w: f32[16, 16] = const(...)
+            u: f32[16, 16] = fake_quant(w, elem=i8, unit=q(0.03125, 0))
+            p: f32[1, 16] = mat_mul(s, u)
+            a: f32[1, 16] = add(p, p)
+            r: f32[1, 16] = fake_quant(a, elem=i16, unit=q(0.001, 0))
+            h: f32[1, 16] = hadamard(r, axis=1, size=16)
+            return h
+    """)
+    assert_same_meaning(before, Quantize().run(before), within=1e-4)
 
 
 def test_a_sum_that_could_pass_32_bits_stays_float():
