@@ -131,7 +131,14 @@ def _binary(x: e.Binary, at: Place) -> Tir:
         return _quotient(a, b, x.elem, at)
     if x.op in _TESTS:
         return T.Select(_TESTS[x.op](a, b), at.splat(1, "i32"), at.splat(0, "i32"))
-    return _PAIRS[x.op](a, b)
+    value = _PAIRS[x.op](a, b)
+    return _rounded(value, at.kind("f32")) if x.op == "mul" and x.is_float else value
+
+
+def _rounded(product: Tir, kind: str) -> Tir:
+    """The product as a float32: not to be fused with the sum behind it, which would round once."""
+    fence = T.llvm_lookup_intrinsic_id("llvm.arithmetic.fence")
+    return T.call_llvm_pure_intrin(fence, product, dtype=kind)
 
 
 def _quotient(a: Tir, b: Tir, elem: str, at: Place) -> Tir:

@@ -159,6 +159,12 @@ def test_float_pairs(tmp_path: Path):
     nearly(graph_of(*nodes, *truths, chosen, power, *logic, slope), tmp_path)
 
 
+@every_isa
+def test_a_product_is_rounded_before_it_is_added(isa: Isa, tmp_path: Path):
+    x, y, z = (Input(f32(3, 40), name=name) for name in "xyz")
+    same_bits(graph_of(b.Add(b.Mul(x, y), z), b.Sub(b.Mul(b.Mul(x, y), z), y)), tmp_path, isa)
+
+
 def test_casts(tmp_path: Path):
     x = Input(f32(2, 20), name="x")
     whole = p.Cast(b.Mul(x, const(np.array(10, np.float32))), I32)
