@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcompile.ir.dims import static
 from qcompile.ir.node import Node
@@ -165,8 +166,8 @@ class _Stage:
         return self._constant(draft, every, (*(0,) * (len(draft.shape) - 2), self.order, 0), 1)
 
     def _constant(
-        self, draft: Draft, array: np.ndarray, strides: tuple[int, ...], step: int
-    ) -> e.Expr:  # pyright: ignore[reportMissingTypeArgument]
+        self, draft: Draft, array: NDArray[np.int8], strides: tuple[int, ...], step: int
+    ) -> e.Expr:
         real = self.x.elem == "f32"
         kept = draft.weights.put(array.astype(np.float32 if real else np.int8))
         number = draft.view(kept, "f32" if real else "i8", strides, inner=(step,))
