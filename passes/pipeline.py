@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from qcompile.errors import InvariantViolated
@@ -27,6 +27,11 @@ class Step:
     def changed(self) -> bool:
         """True when the pass did anything."""
         return self.before is not self.after
+
+
+def always(step: Step) -> bool:
+    """Every step is kept."""
+    return True
 
 
 class Observer(Protocol):
@@ -65,13 +70,24 @@ class Pipeline:
             held = (held - one.breaks) | one.gives
         return held
 
-    def run(self, graph: Graph, observers: Sequence[Observer] = ()) -> Graph:
-        """The graph after all passes. A failure keeps its type and is told which pass it was in."""
+    def run(
+        self,
+        graph: Graph,
+        observers: Sequence[Observer] = (),
+        *,
+        accept: Callable[[Step], bool] = always,
+    ) -> Graph:
+        """The graph after all passes. A failure keeps its type and is told which pass it was in.
+
+        A step that `accept` refuses is taken back: nothing after it sees what it did.
+        """
         for index, one in enumerate(self.passes, 1):
             try:
                 start = time.perf_counter()
                 after = one.run(graph)
                 step = Step(index, one, graph, after, time.perf_counter() - start)
+                if not accept(step):
+                    after, step = graph, replace(step, after=graph)
                 for observer in observers:
                     observer.after(step)
             except Exception as error:

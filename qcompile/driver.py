@@ -42,10 +42,11 @@ from qcompile.quantized import quantized
 from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.resume import begin
-from qcompile.stages import require_static, simplify, specify
+from qcompile.stages import require_static, specify
 from qcompile.summary import Decided, Measured, constant_bytes, summarize
 from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
+from qcompile.transformed import transformed
 
 
 def compile_model(model: object, options: Options, say: Progress = silent) -> Artifact:
@@ -62,7 +63,7 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
 def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     """The ten steps."""
     start = time.perf_counter()
-    options = replace(options, calib=kept(options.calib))
+    options = replace(options.settled, calib=kept(options.calib))
     place = target(options.target)
     output = output_folder(model, options)
     require_vacant(output, force=options.force)
@@ -75,14 +76,15 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_static(graph)
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
-    real = simplify(graph, watch)  # 2 canonicalize, 3 fuse
+    turned = transformed(graph, recipe, options, watch, say)  # 2 canonicalize, 3 fuse
+    real = turned.real
     require_matches("--exclude", options.exclude, operations(real))
     job, by = Job(graph, real, recipe, options, say), wanted_judge(real, options)
     run = begin(job, output)
     chosen = wanted_plan(job, by)
     recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
-    decided = Decided(str(recipe.widths.default), choices, chosen.plan)
+    decided = Decided(str(recipe.widths.default), choices, chosen.plan, turned)
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say, chosen.known)

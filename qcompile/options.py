@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qcompile.errors import UsageError
 from qcompile.ir.widths import Widths, parse_widths
+from qcompile.recipe_file import RecipeFile, read_recipe
 
 BITS = ("uniform", "auto")
 METRICS = ("auto", "error", "top1")
@@ -25,9 +27,9 @@ class Options:
     patterns on their names. With `bits` "auto" they are chosen under `budget`, limits in bytes and
     bit operations; with `max_drop`, a part of 1, so that no more is lost by `metric`: one of
     `METRICS`, `package.module:callable`, or a function. Up to `float_layers` contractions may then
-    stay in float, and `estimator` says how damages are found. `plan` names the file of an earlier
-    choice, `latency_table` one that `qcompile profile` wrote. `resume` goes on with a run that
-    was ended.
+    stay in float, and `estimator` says how damages are found. `recipe` is a recipe's name or file,
+    `plan` names the file of an earlier choice, `latency_table` one that `qcompile profile` wrote.
+    `resume` goes on with a run that was ended.
     """
 
     target: str
@@ -37,6 +39,7 @@ class Options:
     force: bool = False
     method: str = "auto"
     rounding: str = "nearest"
+    recipe: str | None = None
     scheme: str | None = None
     widths: Mapping[str, str] = field(default_factory=dict[str, str])
     bits: str = "uniform"
@@ -69,6 +72,21 @@ class Options:
         for text in (*self.widths.values(), *([] if self.scheme is None else [self.scheme])):
             parse_widths(text)
 
+    @cached_property
+    def recipe_file(self) -> RecipeFile | None:
+        """What `recipe` names; None for the usual passes."""
+        return None if self.recipe is None else read_recipe(self.recipe)
+
+    @property
+    def settled(self) -> Options:
+        """The same with what the recipe file says wherever nothing else is given."""
+        said = {} if self.recipe_file is None else dict(self.recipe_file.options)
+        fresh = Options(self.target)
+        open_ones = {k: v for k, v in said.items() if getattr(self, k) == getattr(fresh, k)}
+        if "exclude" in open_ones:
+            open_ones["exclude"] = tuple(open_ones["exclude"])
+        return replace(self, **open_ones)
+
     @property
     def chooses(self) -> bool:
         """Widths are chosen layer by layer in this run."""
@@ -97,6 +115,7 @@ class Options:
             "shapes": {name: list(shape) for name, shape in sorted(self.shapes.items())},
             "method": self.method,
             "rounding": self.rounding,
+            "recipe": None if self.recipe_file is None else self.recipe_file.identity,
             "scheme": None if self.scheme is None else str(self.default_widths),
             "widths": {pattern: str(widths) for pattern, widths in self.overrides.items()},
             "exclude": list(self.exclude),

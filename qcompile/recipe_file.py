@@ -13,16 +13,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from qcompile.errors import UsageError
 from qcompile.passes import PASSES
-from qcompile.passes.base import Pass
-from qcompile.stages import SIMPLIFY
 
 USUAL = "simplify"
 DEFAULT = "default"
@@ -95,15 +92,6 @@ def parse_recipe(text: str) -> RecipeFile:
     return RecipeFile(tuple(_call(entry) for entry in cast("list[object]", entries)), body)
 
 
-def passes_of(recipe: RecipeFile, context: Mapping[str, object]) -> tuple[Pass, ...]:
-    """The passes, built. Fields that a recipe does not set and `context` has come from there:
-    samples, threads, seed."""
-    found: list[Pass] = []
-    for call in recipe.passes:
-        found += SIMPLIFY.passes if call.name == USUAL else [_built(call, context)]
-    return tuple(found)
-
-
 def _call(entry: object) -> PassCall:
     """`name`, or `name: {field: value}`."""
     match entry:
@@ -122,34 +110,3 @@ def _call(entry: object) -> PassCall:
     if call.name == USUAL and call.options:
         raise UsageError(f"{USUAL} has no options")
     return call
-
-
-def _built(call: PassCall, context: Mapping[str, object]) -> Pass:
-    module, attribute = PASSES[call.name].split(":")
-    kind: type[Pass] = getattr(import_module(module), attribute)
-    own = {f.name: f for f in fields(kind) if f.init}
-    unknown = [name for name in call.options if name not in own or name in context]
-    if unknown:
-        known = ", ".join(name for name in own if name not in context) or "none"
-        raise UsageError(f"{call.name} has no option {', '.join(unknown)}: it has {known}")
-    for name, value in call.options.items():
-        _require_kind(f"{call.name}: {name}", value, own[name].default)
-    given = {name: value for name, value in context.items() if name in own}
-    missing = [
-        name
-        for name, one in own.items()
-        if one.default is MISSING and one.default_factory is MISSING
-        and name not in (*given, *call.options)
-    ]  # fmt: skip
-    if missing:
-        raise UsageError(f"{call.name} cannot stand in a recipe: it needs {', '.join(missing)}")
-    return kind(**given, **call.options)
-
-
-def _require_kind(where: str, value: object, default: object) -> None:
-    """The value has the type of the field's default; a whole number serves as a real."""
-    if default is MISSING or default is None:
-        return
-    wanted = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
-        raise UsageError(f"{where} is {value!r}: give a {type(default).__name__}")

@@ -21,6 +21,7 @@ from qcompile.passes.choose_widths import Choice
 from qcompile.plan_choices import Plan
 from qcompile.quality import Layer
 from qcompile.targets.base import Emitted
+from qcompile.transformed import Transformed
 
 OPTIMAL = 1e-9  # relative gap of an exact solution, floats being what they are
 
@@ -44,11 +45,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Decided:
-    """Who got how many bits: the scheme of all, every contraction's choice, the plan if any."""
+    """Who got how many bits: the scheme of all, every contraction's choice, the plan if any; and
+    what the recipe did to the weights before."""
 
     scheme: str
     choices: Mapping[Node, Choice]
     plan: Plan | None
+    turned: Transformed
 
     def bits(self, found: Coverage) -> dict[str, Any]:
         """The entry of that name in summary and report."""
@@ -144,11 +147,12 @@ def peak_rss_bytes() -> int:
 
 
 def constant_bytes(graph: Graph) -> int:
-    """Bytes of all constants as stored, each counted once; narrow integers packed, groups' steps
-    a byte each."""
-    found: dict[Any, int] = {}
+    """Bytes of all constants as stored, equal ones counted once; narrow integers packed, groups'
+    steps a byte each."""
+    found: dict[tuple[str, int], int] = {}
     for node in graph.nodes:
         if isinstance(node, Const):
             steps = 0 if node.unit is None else len(node.unit.steps)
-            found[id(node.data)] = packed_size(node.data.size, node.elem.bits) + steps
+            bits = node.elem.bits
+            found[node.data.digest, bits] = packed_size(node.data.size, bits) + steps
     return sum(found.values())

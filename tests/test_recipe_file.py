@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from qcompile.errors import UsageError
-from qcompile.recipe_file import parse_recipe, passes_of, read_recipe, recipe_names
+from qcompile.recipe_file import parse_recipe, read_recipe, recipe_names
+from qcompile.recipe_passes import passes_of
 from qcompile.stages import SIMPLIFY
 
 
@@ -75,7 +76,5 @@ def test_what_a_pass_does_not_know_is_refused(text: str, message: str):
 
 
 def test_a_name_that_is_neither_file_nor_recipe_is_answered_with_those_there_are():
-    with pytest.raises(
-        UsageError, match=r"--recipe defalt is neither a file .* one of default"
-    ):
+    with pytest.raises(UsageError, match=r"--recipe defalt is neither a file .* one of default"):
         read_recipe("defalt")

@@ -12,7 +12,6 @@ from qcompile.budget import parse_budget, parse_drop
 from qcompile.cli.arguments import (
     default_threads,
     input_shapes,
-    refuse_later_work,
     see_current_folder,
     split_schemes,
 )
@@ -110,7 +109,8 @@ def app(ctx: click.Context) -> None:
 @click.option("--float-layers", type=int, default=0, metavar="N", help="Contractions that may "
               "stay in float when bits are chosen.")  # fmt: skip
 @click.option("--estimator", metavar="NAME", help="How --bits auto finds damages.")
-@click.option("--recipe", metavar="NAME|FILE|show", help="The pass pipeline; show prints it.")
+@click.option("--recipe", metavar="NAME|FILE|show", help="Passes on reals, with their options "
+              "(rotate, smooth, best, or a file); show prints the usual ones.")  # fmt: skip
 @click.option("--plan", type=FOLDER, help="plan.json of an earlier artifact: the same choices.")
 @click.option("--latency-table", type=FOLDER, help="Times of kernels that `qcompile profile` "
               "measured: for --budget latency, and the predicted latency.")  # fmt: skip
@@ -137,12 +137,11 @@ def compile_command(**given: Any) -> int:
     """
     from qcompile.cli.compiling import compile_and_tell, show_recipe
 
-    refuse_later_work(recipe=given["recipe"])
     see_current_folder()
     if given["recipe"] == "show":
         show_recipe(given["target"], as_json=given["as_json"])
         return 0
-    read = ("shapes", "schemes", "threads", "budget", "max_drop", "recipe")
+    read = ("shapes", "schemes", "threads", "budget", "max_drop")
     kept = {k: v for k, v in given.items() if k not in read}
     threads = given["threads"] or default_threads()
     shapes, (scheme, widths) = input_shapes(given["shapes"]), split_schemes(given["schemes"])

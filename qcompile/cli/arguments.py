@@ -55,17 +55,6 @@ def split_schemes(texts: Iterable[str]) -> tuple[str | None, dict[str, str]]:
     return scheme, found
 
 
-def not_yet(option: str, instead: str) -> UsageError:
-    """The answer to an option of the interface whose work is not done."""
-    return UsageError(f"{option} is not built yet: {instead}")
-
-
-def refuse_later_work(*, recipe: str | None) -> None:
-    """`UsageError` for an option that names later work."""
-    if recipe not in (None, "default", "show"):
-        raise not_yet(f"--recipe {recipe}", "--recipe show prints the one in use")
-
-
 def default_threads() -> int:
     """The processors that this process may use, at most 8; results do not depend on it."""
     if hasattr(os, "sched_getaffinity"):

@@ -140,7 +140,6 @@ def test_a_target_of_later_work_says_so(qcompile, model):
 @pytest.mark.parametrize(
     "later",
     [
-        ("--recipe", "mine.yaml"),
         ("--scheme", "W4A16"),
     ],
     ids=" ".join,

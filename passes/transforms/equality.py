@@ -1,0 +1,28 @@
+"""How far two graphs of reals are apart that should compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from qcompile.ir.graph import Graph
+from qcompile.ir.types import Array
+
+
+def difference(a: Graph, b: Graph, samples: Iterable[Sequence[Array]]) -> float:
+    """The greatest ‖y_b − y_a‖ / ‖y_a‖ of an output over all samples; infinite for NaN."""
+    signal = np.zeros(len(a.results))
+    error = np.zeros(len(a.results))
+    for sample in samples:
+        for place, (x, y) in enumerate(zip(_outputs(a, sample), _outputs(b, sample), strict=True)):
+            wanted, found = x.astype(np.float64), y.astype(np.float64)
+            signal[place] += np.square(wanted).sum()
+            error[place] += np.square(found - wanted).sum()
+    ratios = np.sqrt(error / np.where(signal > 0, signal, 1.0))
+    return float(ratios.max(initial=0.0)) if np.isfinite(ratios).all() else float("inf")
+
+
+def _outputs(graph: Graph, sample: Sequence[Array]) -> list[Array]:
+    found = dict(graph.values(sample, keep=graph.results))
+    return [found[node] for node in graph.results]
