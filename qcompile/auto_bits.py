@@ -99,12 +99,17 @@ def question(job: Job) -> Question:
 
 
 def options_of(choice: Choice, recipe: Recipe) -> Sequence[Widths]:
-    """The target's options; where a rule keeps a width of activations, those that keep it, too."""
+    """The target's options; where a rule keeps a width of activations, those that keep it, too.
+
+    Each scales at run time where the choice does.
+    """
     if choice.why == ASKED:
         return (choice.widths,)
+    per_token = choice.widths.per_token
+    options = tuple(replace(option, per_token=per_token) for option in recipe.options)
     if not choice.why:
-        return recipe.options
-    kept = tuple(o for o in recipe.options if o.activation == choice.widths.activation)
+        return options
+    kept = tuple(o for o in options if o.activation == choice.widths.activation)
     return kept or (choice.widths,)
 
 

@@ -38,9 +38,9 @@ class Site:
     recipe: Recipe
     formats: Mapping[int, Format | None]
 
-    def weights(self, bits: int) -> Array:
-        """The weight as so many bits hold it, in reals."""
-        spec = self.recipe.weight_of(bits, self.axis)
+    def weights(self, bits: int, group: int | None = None) -> Array:
+        """The weight as so many bits hold it, in groups of so many, in reals."""
+        spec = self.recipe.weight_of(bits, self.axis, group)
         full = self.formats[self.recipe.activation.elem.bits]
         unit = weight_unit(self.weight, spec, self.bias, None if full is None else full[1])
         return FakeQuant(self.weight, spec.elem, unit).evaluate(self.weight.array)
