@@ -71,7 +71,7 @@ class Lookup:
         """The nearest kernels of the sort by log macs and log bytes, the nearer the heavier.
 
         Each is scaled by macs where it is large, and left alone where all its time is overhead:
-        in between by the slope that the sort's rows show.
+        in between by the slope that the rows around show.
         """
         rows = [row for row in self.table.rows if row.kind == kernel.kind]
         if not rows:
@@ -79,9 +79,10 @@ class Lookup:
                 f"the latency table has no kernel of the sort {kernel.kind!r}, as {kernel.name} "
                 f"is: measure with `qcompile profile MODEL --target {self.table.target}`"
             )
-        near = sorted(rows, key=lambda row: (_distance(row, kernel), row))[:NEIGHBOURS]
+        ordered = sorted(rows, key=lambda row: (_distance(row, kernel), row))
+        near = ordered[:NEIGHBOURS]
         weights = [1 / (CLOSE + _distance(row, kernel)) ** 2 for row in near]
-        slope = _slope(rows)
+        slope = _slope(ordered[: 2 * NEIGHBOURS])
         guesses = [
             log(row.milliseconds) + slope * (log(kernel.macs) - log(row.macs)) for row in near
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qcompile.ir.graph import Graph
@@ -15,17 +17,32 @@ from qcompile.ir.types import F32, TensorType
 
 SIZE = 112
 STAGES = (16, 32, 64, 128, 256)  # channels; each stage has half the sides of the one before
+SMALL = (8, 16, 32, 64)  # the same from sides of 28 on
 WIDER = 4  # channels inside a block over those outside
 FEATURES = (64, 1024, 256, 1000)  # lengths of vectors, from one to the next
 
 
 def spread() -> Graph:
-    """At each of 5 sizes a 3x3 and a 1x1 convolution to more channels, a depthwise one, a 1x1 one
-    to fewer, and an addition; then products of vectors with matrices. Weights are seeded noise."""
+    """Two trunks. At each of their sizes a 3x3 and a 1x1 convolution to more channels, a depthwise
+    one, a 1x1 one to fewer, and an addition; then products of vectors with matrices. Weights are
+    seeded noise."""
     layers = _Layers()
     x = Input(TensorType((1, 3, SIZE, SIZE), F32), name="x")
-    value = layers.conv(x, STAGES[0], window=3, stride=2)
-    for number, channels in enumerate(STAGES):
+    large = _trunk(layers, layers.conv(x, STAGES[0], window=3, stride=2), STAGES)
+    small = _trunk(layers, layers.conv(x, SMALL[0], window=3, stride=4), SMALL)
+    return Graph("spread", (x,), (("large", large), ("small", small)))
+
+
+def least() -> Graph:
+    """One convolution of next to nothing: a call of it costs little but the call."""
+    layers = _Layers()
+    x = Input(TensorType((1, 8, 4, 4), F32), name="x")
+    return Graph("least", (x,), (("y", layers.conv(x, 8, window=1)),))
+
+
+def _trunk(layers: _Layers, value: Node, stages: Sequence[int]) -> Node:
+    """Blocks of the stages and the products behind them."""
+    for number, channels in enumerate(stages):
         value = layers.conv(value, channels, window=3, stride=1 + (number > 0))
         wide = layers.conv(value, WIDER * channels, window=1)
         deep = layers.depthwise(wide)
@@ -34,7 +51,7 @@ def spread() -> Graph:
     vector = layers.named(ReduceMean(value, axes=(2, 3), keepdims=False))
     for length in FEATURES:
         vector = layers.product(vector, length)
-    return Graph("spread", (x,), (("y", vector),))
+    return vector
 
 
 class _Layers:
