@@ -13,13 +13,33 @@ from qcompile.sensitivity.sites import Site
 
 
 def size_costs(offered: Offered, sites: Mapping[str, Site], *, constants: int) -> Costs:
-    """Bytes of the packed weight. `constants` are those of the program with 8-bit weights."""
-    weights = sum(site.weight.data.size for site in sites.values())
+    """Bytes of the packed weight; of one that several contractions share, and that they are tied to
+    hold in the same bits, for the first of them only. `constants` are those of the program with
+    8-bit weights."""
+    again = _stored_again(offered, sites)
     of = {
-        (name, widths): {"size": float(packed_size(sites[name].weight.data.size, widths.weight))}
+        (name, widths): {
+            "size": 0.0
+            if name in again
+            else float(packed_size(sites[name].weight.data.size, widths.weight))
+        }
         for name, widths in offered
     }
+    distinct = {(site.weight.data.digest, site.axis): site for site in sites.values()}
+    weights = sum(site.weight.data.size for site in distinct.values())
     return Costs(of, {"size": float(constants - weights)})
+
+
+def _stored_again(offered: Offered, sites: Mapping[str, Site]) -> frozenset[str]:
+    """Contractions whose weight an earlier one stores in the same bits, whatever is chosen."""
+    bits: dict[str, set[int]] = {}
+    for name, widths in offered:
+        bits.setdefault(name, set()).add(widths.weight)
+    groups: dict[tuple[str, int | None], list[str]] = {}
+    for name in bits:
+        groups.setdefault((sites[name].weight.data.digest, sites[name].axis), []).append(name)
+    tied = (names for names in groups.values() if set[int].intersection(*(bits[n] for n in names)))
+    return frozenset(name for names in tied for name in names[1:])
 
 
 def bops_costs(offered: Offered, nodes: Mapping[str, Node]) -> Costs:
