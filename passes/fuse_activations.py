@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.binary import Add, Mul, Pow
+from qcompile.ir.ops.binary import Add, Greater, Mul, Pow, Where
 from qcompile.ir.ops.pointwise import (
     Clip,
     Erf,
@@ -28,6 +28,7 @@ from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.invariants import CANONICAL
 
 CLOSE = 1e-3  # how far a spelled-out constant may be off
+LARGE = 16.0  # where softplus(x) − x is below the step of f32
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class FuseActivations(Pass):
 
     def run(self, graph: Graph) -> Graph:
         """To a fixed point."""
-        return until_same(graph, first_of(_gated, _hard_sigmoid, _hard_swish, _gelu, _gelu_tanh))
+        return until_same(graph, first_of(*_RULES))
 
 
 def _gated(node: Node, site: Site) -> Node | None:
@@ -144,6 +145,20 @@ def product(node: Node) -> tuple[float, list[Node]]:
             return number**times, factors * times
         case _:
             return 1.0, [node]
+
+
+def _softplus(node: Node, site: Site) -> Node | None:
+    """softplus(x), but x itself where it is large enough to be the same → softplus(x)."""
+    match node:
+        case Where(condition=Greater(a=x, b=Const() as c), a=y, b=Softplus(x=z) as soft):
+            large = value(c)
+            known = x is y is z and large is not None and large >= LARGE
+            return soft.replace(name=node.name) if known else None
+        case _:
+            return None
+
+
+_RULES = (_gated, _hard_sigmoid, _hard_swish, _gelu, _gelu_tanh, _softplus)
 
 
 def value(c: Const) -> float | None:

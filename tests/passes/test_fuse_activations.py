@@ -9,7 +9,7 @@ from tests.helpers import check_rewrite, check_unchanged
 PASS = FuseActivations()
 
 CONSTANTS = {
-    "half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "sixth": 1 / 6, "root": 0.7071067811865476,
+    "half": 0.5, "one": 1.0, "two": 2.0, "three": 3.0, "twenty": 20.0, "sixth": 1 / 6, "root": 0.7071067811865476,
     "cubic": 0.044715, "slope": 0.7978845608028654,
 }  # fmt: skip
 
@@ -33,6 +33,7 @@ FIRES = [
     ("g = sigmoid(x); y = mul(g, x)", SILU),
     ("g = hard_sigmoid(x, alpha=0.16666667, beta=0.5); y = mul(x, g)", HARD_SWISH),
     ("g = hard_sigmoid(x, alpha=0.16666667, beta=0.5); y = mul(g, x)", HARD_SWISH),
+    ("c = greater(x, twenty); s = softplus(x); y = where(c, x, s)", "softplus(x)"),
     ("s = softplus(x); t = tanh(s); y = mul(x, t)", MISH),
     ("s = softplus(x); t = tanh(s); y = mul(t, x)", MISH),
     ("a = add(x, three); c = clip(a, lo=0.0, hi=6.0); y = mul(c, sixth)", HARD_SIGMOID),
@@ -58,6 +59,9 @@ def test_recognizes(body: str, call: str):
 
 
 LOOK_ALIKES = [
+    "c = greater(x, three); s = softplus(x); y = where(c, x, s)",
+    "c = greater(z, twenty); s = softplus(x); y = where(c, x, s)",
+    "c = greater(x, twenty); s = softplus(x); y = where(c, s, x)",
     "g = sigmoid(z); y = mul(x, g)",
     "g = hard_sigmoid(x, alpha=0.2, beta=0.5); y = mul(x, g)",
     "g = hard_sigmoid(x, alpha=0.16666667, beta=0.6); y = mul(x, g)",
