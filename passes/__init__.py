@@ -14,6 +14,8 @@ PASSES: Mapping[str, str] = {
     "fuse-padding": "qcompile.passes.fuse_padding:FusePadding",
     "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",
     "expose-sites": "qcompile.passes.expose_sites:ExposeSites",
+    "open-gates": "qcompile.passes.open_gates:OpenGates",
+    "close-gates": "qcompile.passes.close_gates:CloseGates",
     "rotate": "qcompile.passes.rotate:Rotate",
     "rotate-online": "qcompile.passes.rotate_online:RotateOnline",
     "smooth": "qcompile.passes.smooth:Smooth",
