@@ -9,7 +9,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Input
-from qcompile.ir.widths import W8A8, Widths
+from qcompile.ir.widths import REAL, W8A8, Widths
 from qcompile.passes.patterns import names
 from qcompile.passes.roles import activations, weight
 
@@ -27,7 +27,8 @@ class WidthRule:
     everything; of several patterns that name a node the last one counts.
 
     Scales found at run time are for matrix products alone: all of them where `default` has them,
-    products of two values, too. Convolutions are scaled by calibration whatever is asked.
+    products of two values, too. Convolutions are scaled by calibration whatever is asked. Where
+    `default` leaves activations real, all of them stay so.
     """
 
     default: Widths = W8A8
@@ -69,7 +70,9 @@ def choose_widths(graph: Graph, rule: WidthRule) -> dict[Node, Choice]:
 
 
 def _fitting(node: Contraction, choice: Choice, asked: Widths) -> Choice:
-    """The choice with run-time scales as asked for, where the operation can have them."""
+    """The choice with reals, or scales at run time where the operation can have them, as asked."""
+    if asked.activation == REAL:
+        return replace(choice, widths=replace(choice.widths, activation=REAL))
     per_token = asked.per_token and isinstance(node, MatMul)
     return replace(choice, widths=replace(choice.widths, per_token=per_token))
 

@@ -10,6 +10,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
+from qcompile.ir.widths import REAL
 from qcompile.passes.choose_widths import Choice, choose_widths
 from qcompile.passes.recipe import TRANSFORMED_BITS, Recipe
 from qcompile.passes.roles import Role, activations, role
@@ -87,28 +88,29 @@ def read_in_float(graph: Graph, roles: Mapping[Node, Role]) -> frozenset[Node]:
 def integer_roles(graph: Graph, recipe: Recipe) -> dict[Node, Role]:
     """The role of every operation, FLOAT for what the recipe excludes.
 
-    FLOAT, too, are products whose operands are scaled at run time, since they take and give reals,
-    and all light operations behind them up to the next contraction: one scale for all tokens there
-    would cost what the tokens' own scales won.
+    FLOAT, too, are contractions that take and give reals: products whose operands are scaled at run
+    time, and those of which only the weights are integers. So are all light operations behind them
+    up to the next contraction: one scale for all values there would cost what was won.
     """
     choices = choose_widths(graph, recipe.widths)
     real: set[Node] = set()
     found: dict[Node, Role] = {}
     for node in graph.nodes:
         contracts = isinstance(node, Conv | ConvTranspose | MatMul)
-        scaled = contracts and scales_at_run_time(node, choices, recipe)
-        if scaled or (not contracts and any(operand in real for operand in node.operands)):
+        takes = contracts and takes_reals(node, choices, recipe)
+        if takes or (not contracts and any(operand in real for operand in node.operands)):
             real.add(node)
         keeps = node in real or recipe.excludes(node)
         found[node] = Role.FLOAT if keeps else role(node)
     return found
 
 
-def scales_at_run_time(node: Node, choices: Mapping[Node, Choice], recipe: Recipe) -> bool:
-    """A product whose operands get a scale for each vector, in integers all the same."""
+def takes_reals(node: Node, choices: Mapping[Node, Choice], recipe: Recipe) -> bool:
+    """A contraction that would be one of integers, but is to read reals."""
     chosen = choices.get(node)
-    asked = chosen is not None and chosen.widths.per_token
-    return asked and not recipe.excludes(node) and role(node) is Role.ACCUMULATE
+    if chosen is None or recipe.excludes(node) or role(node) is not Role.ACCUMULATE:
+        return False
+    return chosen.widths.per_token or chosen.widths.activation == REAL
 
 
 def _width(user: Node, chosen: Mapping[Node, int], full: int) -> int:

@@ -15,7 +15,7 @@ from qcompile.ir.rewrite import rewrite
 from qcompile.ir.widths import Widths
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import Choice, choose_widths
-from qcompile.passes.demand import Demand, demand, observed_widths, scales_at_run_time
+from qcompile.passes.demand import Demand, demand, observed_widths, takes_reals
 from qcompile.passes.invariants import FUSED, SPECIFIED, STATIC
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import Role, activations, weight
@@ -69,10 +69,10 @@ class _Marker:
         """Rebuilds the node on marked operands and observes its value where that is wanted."""
         bare = node.with_operands(self._read(node, operand) for operand in node.operands)
         choice = self._choices.get(node)
-        scaled = scales_at_run_time(node, self._choices, self._recipe)
-        if scaled and isinstance(node, MatMul) and choice is not None:
+        real = takes_reals(node, self._choices, self._recipe)
+        if choice is not None and choice.widths.per_token and real and isinstance(node, MatMul):
             bare = self._mark_vectors(node, bare, choice.widths.activation)
-        if choice is not None and (scaled or self._demand.roles[node] is Role.ACCUMULATE):
+        if choice is not None and (real or self._demand.roles[node] is Role.ACCUMULATE):
             bare = mark_weight(bare, self._recipe, choice.widths)
         self._bare[node] = self._seen[node] = bare
         moved = self._demand.roles[node] is Role.MOVE

@@ -1,4 +1,4 @@
-"""Weights in groups as the bytes that kernels multiply: a graph for a back end alone."""
+"""Narrow weights as the bytes or reals that kernels multiply: a graph for a back end alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import ExpandGroups
+from qcompile.ir.ops.quant import Dequantize
 from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.passes.weights import IN_MEMORY
 
 
 def with_whole_weights(graph: Graph) -> Graph:
-    """The same integers with every constant's groups expanded; large ones when they are asked for.
+    """The same values with every constant's groups expanded, and weights for reals made real; large
+    ones when they are asked for.
 
     `graph.qc` keeps the narrow form; what a back end stores of this one counts as its own.
     """
@@ -22,9 +24,15 @@ def with_whole_weights(graph: Graph) -> Graph:
 def _expand(node: Node, _: Site) -> Const | None:
     match node:
         case ExpandGroups(x=Const() as narrow):
-            source = narrow.data
-            lazy = Blob(source.shape, node.type.elem.storage, lambda: node.evaluate(source.array()))
-            held = blob(lazy.array()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
-            return Const(held, node.type.elem, node.type.unit, name=narrow.name)
+            return _evaluated(node, narrow)
+        case Dequantize(x=Const() as narrow):
+            return _evaluated(node, narrow)
         case _:
             return None
+
+
+def _evaluated(node: Node, narrow: Const) -> Const:
+    source = narrow.data
+    lazy = Blob(source.shape, node.type.elem.storage, lambda: node.evaluate(source.array()))
+    held = blob(lazy.array()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
+    return Const(held, node.type.elem, node.type.unit, name=narrow.name)

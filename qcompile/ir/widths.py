@@ -9,13 +9,14 @@ from qcompile.errors import UsageError
 
 WEIGHTS = range(2, 9)
 ACTIVATIONS = (4, 8)
+REAL = 16  # what A16 stands for: activations that stay real
 LEAST_GROUP = 8
 _SCHEME = re.compile(r"W(\d+)A(\d+)(?:-G(\d+))?(-TOKEN)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """Bits of weights, 2 to 8, and of activations, 4 or 8.
+    """Bits of weights, 2 to 8, and of activations, 4 or 8; 16 for activations that stay real.
 
     `group`: so many consecutive weights of an output channel share a step; None for one scale for
     the whole channel. `per_token`: each vector that is multiplied gets its scale at run time.
@@ -29,10 +30,13 @@ class Widths:
     def __post_init__(self) -> None:
         if self.weight not in WEIGHTS:
             raise UsageError(f"--scheme {self}: weights have 2 to 8 bits, not {self.weight}")
-        if self.activation not in ACTIVATIONS:
+        if self.activation not in (*ACTIVATIONS, REAL):
             raise UsageError(
-                f"--scheme {self}: activations have 4 or 8 bits, not {self.activation}"
+                f"--scheme {self}: activations have 4 or 8 bits, or 16 for reals, "
+                f"not {self.activation}"
             )
+        if self.activation == REAL and self.per_token:
+            raise UsageError(f"--scheme {self}: reals are not scaled: leave -token out")
         if self.group is not None and self.group < LEAST_GROUP:
             raise UsageError(
                 f"--scheme {self}: groups have {LEAST_GROUP} weights or more, not {self.group}"
@@ -54,18 +58,13 @@ W4A4 = Widths(4, 4)
 
 
 def parse_widths(text: str) -> Widths:
-    """`W4A8-g128` → Widths(4, 8, 128). `UsageError` for other words, and for what is not built."""
+    """`W4A8-g128` → Widths(4, 8, 128). `UsageError` for other words."""
     found = _SCHEME.fullmatch(text.strip())
     if found is None:
         raise UsageError(
-            f"--scheme {text}: no such scheme: give {W8A8}, {W4A8} or {W4A4}, with -g128 for "
-            "groups of weights, with -token for scales found at run time"
+            f"--scheme {text}: no such scheme: give {W8A8}, {W4A8} or {W4A4}, W4A16 for weights "
+            "alone; with -g128 for groups of weights, with -token for scales found at run time"
         )
     weight, activation = int(found[1]), int(found[2])
-    if activation in (16, 32):
-        raise UsageError(
-            f"--scheme {text}: activations that stay real are not built yet: give W{weight}A8, or "
-            "keep layers in float with --exclude"
-        )
     group = None if found[3] is None else int(found[3])
     return Widths(weight, activation, group, found[4] is not None)
