@@ -8,7 +8,7 @@ from math import fsum
 from qcompile.passes.assign_bits import Assignment, Layer, Limit, Problem, pareto
 from qcompile.plan_choices import FLOAT, Front
 
-POINTS = 16
+POINTS = 8  # of the front that a compilation draws
 
 
 def front_of(problem: Problem, on: str, points: int = POINTS) -> tuple[Assignment, ...]:
