@@ -20,7 +20,7 @@ from qcompile.passes.assignment.model import Cap, Choice, Model, Vector
 from qcompile.passes.assignment.problem import Problem, Tie
 
 EXACT = 2000  # products of options up to which the solver takes pairs as they are
-TANGENTS = 12
+TANGENTS = 6
 SMALL = 1e-12  # of the largest damage: no move is worth less
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]

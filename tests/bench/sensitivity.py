@@ -3,16 +3,18 @@
 `python -m tests.bench.sensitivity` draws random widths for the weights of ResNet-20, quantizes it
 so, and measures the outputs' error on pictures that no estimator saw. Then it prints Kendall's rank
 correlation of each estimator's sum with that truth, for weights of every width and for assignments
-without 2 bits, where errors are small and add up. The first row says how well the truth on one half
-of the pictures foretells that on the other. `--model`, `--calib` and `--test` name another.
+without 2 bits, where errors are small and add up; beside it the median of foretold over true. An
+estimator that knows of pairs counts them in. The first row says how well the truth on one half of
+the pictures foretells that on the other.
+
+`--model`, `--calib` and `--test` name others, one or several; `--fashion DIR` takes pictures of
+Fashion-MNIST as samples for all of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,74 +22,66 @@ import click
 import numpy as np
 from scipy.stats import kendalltau
 
-from qcompile.calibrate.collect import collect
-from qcompile.calibrate.samples import open_samples
-from qcompile.calibrate.statistics import Statistics
-from qcompile.ir.graph import Graph
+from qcompile.cache import Cache
 from qcompile.ir.widths import Widths
-from qcompile.passes.calibrate import Calibrate, observed
-from qcompile.passes.choose_widths import WidthRule
-from qcompile.passes.correct_bias import CorrectBias
-from qcompile.passes.recipe import Recipe
-from qcompile.read import load
-from qcompile.sensitivity.agreement import damage_between
 from qcompile.sensitivity.estimate import ESTIMATORS, estimator, sensitivities
-from qcompile.sensitivity.study import Sample, Study, study
 from qcompile.sensitivity.table import Sensitivities
-from qcompile.stages import simplify, specify
+from tests.bench.subject import MODELS, Assignment, Source, Subject, prepared
 
-MODELS: Final = Path(__file__).parents[2] / "models"
 BITS: Final = ((2, 3, 4, 6, 8), (3, 4, 6, 8))
-TOGETHER: Final = 16  # samples for mean errors, as when compiling
-Assignment = Mapping[str, Widths]
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model with its calibration, and what is measured on it."""
-
-    real: Graph
-    statistics: Sequence[Statistics]
-    given: Study
-    test: Sequence[Sample]
-
-    def damage(self, assignment: Assignment) -> tuple[float, float]:
-        """Of the whole network, quantized as compiling does it, on each half of the test."""
-        recipe = Recipe(widths=WidthRule(overrides=dict(assignment)))
-        calibrated = Calibrate(self.statistics).run(specify(self.real, recipe))
-        few = self.given.samples[:TOGETHER]
-        corrected = CorrectBias(few, self.given.threads).run(calibrated)
-        halves = (self.test[::2], self.test[1::2])
-        one, two = (replace(self.given, samples=tuple(half)) for half in halves)
-        return damage_between(one, corrected), damage_between(two, corrected)
 
 
 @click.command()
-@click.option("--model", type=click.Path(path_type=Path), default=MODELS / "resnet20_fashion.onnx")
-@click.option("--calib", default=str(MODELS / "resnet20_fashion_calib.npz"))
-@click.option("--test", default=str(MODELS / "resnet20_fashion_test.npz"))
+@click.option(
+    "--model", "models", type=click.Path(path_type=Path), multiple=True,
+    default=(MODELS / "resnet20_fashion.onnx",), help="Repeatable, as its samples are.",
+)  # fmt: skip
+@click.option(
+    "--calib", "calibs", multiple=True, default=(str(MODELS / "resnet20_fashion_calib.npz"),)
+)
+@click.option(
+    "--test", "tests", multiple=True, default=(str(MODELS / "resnet20_fashion_test.npz"),)
+)
+@click.option("--fashion", type=click.Path(path_type=Path), help="Folder of Fashion-MNIST.")
 @click.option("--samples", default=64, help="For calibration and estimators.")
 @click.option("--pictures", default=200, help="To measure the truth on.")
 @click.option("--draws", default=60, help="Random assignments in each group.")
 @click.option("--threads", default=2)
 @click.option("--by", "chosen", multiple=True, default=tuple(ESTIMATORS), help="Repeatable.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Folder that keeps what was measured."
+)
 def main(
-    model: Path,
-    calib: str,
-    test: str,
+    models: tuple[Path, ...],
+    calibs: tuple[str, ...],
+    tests: tuple[str, ...],
+    fashion: Path | None,
     samples: int,
     pictures: int,
     draws: int,
     threads: int,
     chosen: tuple[str, ...],
+    cache: Path | None,
 ) -> None:
-    """Prints a row for each estimator."""
-    subject = prepared(model, calib, test, samples, pictures, threads)
+    """Prints for each model a row for each estimator."""
+    kept = None if cache is None else Cache(cache)
+    files = zip(calibs, tests, strict=True) if fashion is None else (("", ""),) * len(models)
+    for model, (calib, test) in zip(models, files, strict=True):
+        subject = prepared(
+            model, Source(calib, test, fashion),
+            samples=samples, pictures=pictures, threads=threads, cache=kept,
+        )  # fmt: skip
+        table(subject, draws, chosen)
+
+
+def table(subject: Subject, draws: int, chosen: Sequence[str]) -> None:
+    """The rows of one model."""
     names = [site.name for site in subject.given.sites]
-    print(f"{model.name}: {len(names)} contractions, {samples} samples, {pictures} to measure on")
+    samples, pictures = len(subject.given.samples), len(subject.test)
+    print(f"{subject.name}: {len(names)} contractions, {samples} samples, {pictures} to measure on")
     groups = [drawn(names, bits, draws) for bits in BITS]
     start = time.perf_counter()
-    halves = [[subject.damage(a) for a in group] for group in groups]
+    halves = [[truth(subject, a) for a in group] for group in groups]
     truths = [[(one + two) / 2 for one, two in group] for group in halves]
     seconds = time.perf_counter() - start
     print(f"the truth of {2 * draws} assignments took {seconds:.0f} s; damages from", end=" ")
@@ -97,20 +91,14 @@ def main(
     ceilings = (tau([a for a, _ in group], [b for _, b in group]) for group in halves)
     print("half the pictures ", " ".join(f"{ceiling:14.3f} {'':10}" for ceiling in ceilings))
     for name in chosen:
-        show(name, subject.given, groups, truths)
+        show(name, subject, groups, truths)
 
 
-def prepared(
-    model: Path, calib: str, test: str, samples: int, pictures: int, threads: int
-) -> Model:
-    """The model read, simplified and calibrated at 8 bits."""
-    real = simplify(load(model))
-    recipe = Recipe()
-    specified = specify(real, recipe)
-    given = list(islice(open_samples(calib, real), samples))
-    statistics = collect(specified, observed(specified), given, threads=threads)
-    subject = study(specified, statistics, recipe, given, threads=threads)
-    return Model(real, statistics, subject, list(islice(open_samples(test, real), pictures)))
+def truth(subject: Subject, assignment: Assignment) -> tuple[float, float]:
+    """The damage on each half of the test."""
+    errors, powers = subject.judged(assignment).errors, subject.powers
+    one, two = (float(errors[i::2].sum() / powers[i::2].sum()) for i in (0, 1))
+    return one, two
 
 
 def drawn(names: Sequence[str], bits: Sequence[int], count: int) -> list[Assignment]:
@@ -121,14 +109,15 @@ def drawn(names: Sequence[str], bits: Sequence[int], count: int) -> list[Assignm
 
 def show(
     name: str,
-    given: Study,
+    subject: Subject,
     groups: Sequence[Sequence[Assignment]],
     truths: Sequence[Sequence[float]],
 ) -> None:
     """Per group the rank correlation, and the median of predicted over true."""
     wall, cpu = time.perf_counter(), time.process_time()
     options = [Widths(b, 8) for b in sorted({b for bits in BITS for b in bits})]
-    table = sensitivities(given, given.everywhere(options), by=estimator(name))
+    given = subject.given
+    table = sensitivities(given, given.everywhere(options), by=estimator(name), cache=subject.cache)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     cells: list[str] = []
     for group, truth in zip(groups, truths, strict=True):
@@ -146,6 +135,8 @@ def tau(a: Sequence[float], b: Sequence[float]) -> float:
 
 def total(table: Sensitivities, assignment: Assignment) -> float:
     """What the estimator says about the whole assignment."""
+    if table.together.questions:
+        return table.together.damage(assignment)
     return sum(table.damages[site] for site in assignment.items())
 
 
