@@ -162,9 +162,7 @@ class _Reader:
         try:
             result = self._result(node, call)
         except Refusal as refusal:
-            if node in self.fixed:
-                return self._folded(node)
-            return self._refuse(node, str(refusal), call)
+            return self._worked_out(node, refusal, call)
         except TypeMismatch as error:
             raise BadModel(f"{node.name} ({node.target}): {error}{_advice(call)}") from error
         _check(node, call, result)
@@ -193,9 +191,14 @@ class _Reader:
         stand_ins = tuple(None if r is None else Input(r, name=node.name) for r in call.results)
         return stand_ins if _is_several(node.meta["val"]) else stand_ins[0]
 
-    def _folded(self, node: fx.Node) -> object:
-        """What no input can change is worked out by torch."""
-        value = fixed_value(node, self.program, self.values, self.worked_out)
+    def _worked_out(self, node: fx.Node, refusal: Refusal, call: Call) -> object:
+        """What no input can change is worked out by torch, unless an open length can."""
+        if node not in self.fixed:
+            return self._refuse(node, str(refusal), call)
+        try:
+            value = fixed_value(node, self.program, self.values, self.worked_out)
+        except Refusal as open_length:
+            return self._refuse(node, str(open_length), call)
         if isinstance(value, Tensor):
             return self._const(value, self.names[node])
         return tuple(self._const(v, f"{self.names[node]}_{i}") for i, v in enumerate(value))

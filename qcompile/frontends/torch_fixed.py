@@ -11,6 +11,8 @@ from torch.export import ExportedProgram
 from torch.fx.node import map_arg
 
 from qcompile.errors import BadModel
+from qcompile.frontends.aten_call import Refusal
+from qcompile.ir.dims import Symbol
 
 
 def stored(program: ExportedProgram, target: str) -> Tensor:
@@ -50,7 +52,10 @@ def _is_pure(node: fx.Node, fixed: set[fx.Node]) -> bool:
 def fixed_value(
     node: fx.Node, program: ExportedProgram, values: Mapping[fx.Node, Any], done: dict[fx.Node, Any]
 ) -> Any:
-    """The value of a fixed node. `values` holds the lengths, `done` what was worked out before."""
+    """The value of a fixed node. `values` holds the lengths, `done` what was worked out before.
+
+    `Refusal` when it depends on a length that is open.
+    """
     if node not in done:
         done[node] = _worked_out(node, program, values, done)
     return done[node]
@@ -63,6 +68,8 @@ def _worked_out(
         spec = program.graph_signature.input_specs[_position(node)]
         return stored(program, str(spec.target))
     if _is_length(node):
+        if isinstance(values[node], Symbol):
+            raise Refusal(f"depends on the open length {values[node]}: bind it with --input-shape")
         return values[node]
     args, kwargs = map_arg(
         (node.args, node.kwargs), lambda n: fixed_value(n, program, values, done)
