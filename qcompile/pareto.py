@@ -24,8 +24,9 @@ from qcompile.plan_choices import Front, Plan, model_digest, plan_of
 from qcompile.plan_file import write_plan
 from qcompile.progress import Progress, silent
 from qcompile.read import load
-from qcompile.stages import require_static, simplify
+from qcompile.stages import require_static
 from qcompile.targets import target
+from qcompile.transformed import transformed
 
 FORMAT, VERSION = "qcompile pareto", 1
 FACTS, PLANS = "pareto.json", "plans"
@@ -107,12 +108,14 @@ def pareto_front(
     Limits of `options.budget` on other resources are kept. `UsageError` when they leave nothing.
     """
     budget = {on: ENDLESS} | dict(options.budget)
-    options = replace(options, calib=kept(options.calib), bits="auto", budget=budget)
+    asked = options.settled
+    options = replace(asked, calib=kept(asked.calib), bits="auto", budget=budget)
     with threadpool_limits(limits=1):
         graph = load(model, shapes=options.shapes)
         require_static(graph)
-        real = simplify(graph)
-        job = Job(graph, real, wanted_recipe(target(options.target), options), options, say)
+        recipe = wanted_recipe(target(options.target), options)
+        real = transformed(graph, recipe, options, (), say).real
+        job = Job(graph, real, recipe, options, say)
         return _drawn(job, on, points, judge(real, options) if measure else None)
 
 

@@ -37,6 +37,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--latency-table", type=FOLDER, help="Times that `qcompile profile` measured.")
 @click.option("--scheme", "schemes", multiple=True, metavar="PATTERN=W4A8", help="Bits that single "
               "layers keep; repeatable.")  # fmt: skip
+@click.option("--recipe", metavar="NAME|FILE", help="The passes on reals, as for compiling.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Nodes that stay in float.")
 @click.option("--input-shape", "shapes", multiple=True, metavar="NAME=1x3x224x224")
 @click.option("--threads", type=click.IntRange(min=1), default=None)
