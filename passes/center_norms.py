@@ -61,7 +61,11 @@ class CenterNorms(Pass):
 
 def _scalable(sites: Iterable[RotationSite]) -> frozenset[Node]:
     """The norms whose own parameters are all that blocks what reads them: centring will help."""
-    alone = (site for site in sites if len({b.node for b in site.blockers}) == 1)
+    alone = (
+        site
+        for site in sites
+        if len({b.node for b in site.blockers}) == 1 and site.within is Group.GENERAL
+    )
     return frozenset(site.blockers[0].node for site in alone if _gives(site))
 
 

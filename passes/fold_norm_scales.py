@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.analysis.axes.laws.law import Group
 from qcompile.analysis.axes.laws.norm import UNFOLDED, uniform
 from qcompile.analysis.axes.members import Indices, Member
 from qcompile.analysis.axes.sites import RotationSite
@@ -59,7 +60,8 @@ def _plain(norm: RmsNorm) -> RmsNorm:
 
 def _foldable(site: RotationSite) -> Iterator[RmsNorm]:
     """The norm whose scale is all that keeps a class from being general linear."""
-    if len({b.node for b in site.blockers}) != 1 or site.blockers[0].why != UNFOLDED:
+    reasons = {(b.node, b.why) for b in site.blockers}
+    if len(reasons) != 1 or site.blockers[0].why != UNFOLDED or site.within is not Group.GENERAL:
         return
     norm = site.blockers[0].node
     if not isinstance(norm, RmsNorm) or not isinstance(norm.scale, Const):

@@ -56,8 +56,7 @@ def online(graph: Graph, site: OnlineSite, matrix: Matrix, *, insert: Insert = t
     if site.partner is None:
         return _inserted(graph, turned, set(site.readers), inverse, insert)
     turned[site.partner] = inverse.T
-    users = {user for side in turned for user in graph.users[side.value]}
-    return _inserted(graph, turned, users, None, insert)
+    return _inserted(graph, turned, set(site.readers), None, insert)
 
 
 def _inserted(

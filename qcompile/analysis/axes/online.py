@@ -63,21 +63,24 @@ def _pair(graph: Graph, node: Node, names: dict[Node, str], bound: Bound) -> Ite
     group, blockers = bound(a, a.type.rank - 1)
     if group >= Group.ORTHOGONAL:
         return
-    left = _climbed(graph, Side(a, a.type.rank - 1))
-    right = _climbed(graph, Side(b, b.type.rank - 2))
+    left, first = _climbed(graph, Side(a, a.type.rank - 1), node)
+    right, second = _climbed(graph, Side(b, b.type.rank - 2), node)
     if left.value is right.value:
         return
-    yield OnlineSite(names[left.value], "R3", length, left, (node,), right, blockers)
+    yield OnlineSite(names[left.value], "R3", length, left, (first, second), right, blockers)
 
 
-def _climbed(graph: Graph, side: Side) -> Side:
-    """Before moves that leave the axis whole and that nothing else reads: what a cache holds."""
+def _climbed(graph: Graph, side: Side, reader: Node) -> tuple[Side, Node]:
+    """Before moves that leave the axis whole and that nothing else reads: what a cache holds.
+
+    With the node that reads it there.
+    """
     while graph.sole(side.value):
         before = _before(side)
         if before is None:
-            return side
-        side = before
-    return side
+            break
+        side, reader = before, side.value
+    return side, reader
 
 
 def _before(side: Side) -> Side | None:

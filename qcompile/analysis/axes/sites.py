@@ -91,8 +91,9 @@ class Side:
 class OnlineSite:
     """Where T may act at the price of an operation on `edge`.
 
-    Without a `partner` constants read the edge (all of `readers`) and take T^-1. With one the
-    reader contracts both: the partner pays for an operation too and becomes y T^-T. `blockers` tell
+    Without a `partner` all of `readers` contract the edge with constants, which take T^-1. With one
+    both are contracted with one another: it pays for an operation too and becomes y T^-T; the first
+    of `readers` reads the edge, the second the partner. `blockers` tell
     why T cannot be had for nothing.
     """
 

@@ -14,7 +14,22 @@ from qcompile.ir.ops.source import Const
 
 
 def movement_laws(node: Node) -> Iterator[Law] | None:
-    """The laws of an operation that only moves values; None for any other."""
+    """The laws of an operation that only moves values; None for any other.
+
+    Maps may differ along those axes only whose indices stay where they are.
+    """
+    laws = _moves(node)
+    return None if laws is None else _aligned(list(laws))
+
+
+def _aligned(laws: list[Law]) -> Iterator[Law]:
+    free = [law for law in laws if law.permutes]
+    for law in laws:
+        others = (other.ports[0] for other in free if other is not law)
+        yield law if law.across is not None else law.only_across(*others)
+
+
+def _moves(node: Node) -> Iterator[Law] | None:
     match node:
         case Reshape(x=x):
             return reshape_laws(node, x)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qcompile.analysis.axes.laws.elementwise import along, nonlinear
-from qcompile.analysis.axes.laws.law import Group, Law, Port, kept, tied
+from qcompile.analysis.axes.laws.law import Group, Law, Port, frozen, kept, tied
 from qcompile.ir.node import Node
 from qcompile.ir.ops.norm import BatchNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from qcompile.ir.ops.reduce import LogSoftmax, Softmax
@@ -13,6 +12,7 @@ from qcompile.ir.ops.source import Const
 
 APART = "the norm treats what lies along it apart"
 UNFOLDED = "the norm's scale is not folded into what reads it"
+UNSEEN = "the norm behind it has a scale that is not folded"
 UNSCALED = "the norm has no scale for each index"
 MEAN = "the norm subtracts the mean: centre what writes the stream first"
 
@@ -26,8 +26,12 @@ def norm_laws(node: Node) -> Iterator[Law] | None:
             return _layer_norm(node, x, axis)
         case BatchNorm(x=x):
             return _batch_norm(node, x)
-        case InstanceNorm(x=x) | LocalResponseNorm(x=x) | Softmax(x=x) | LogSoftmax(x=x):
-            return along(node, x, law=nonlinear)
+        case Softmax(x=x, axis=axis) | LogSoftmax(x=x, axis=axis):
+            return _apart(node, x, (axis,))
+        case InstanceNorm(x=x):
+            return _apart(node, x, tuple(range(2, x.type.rank)))
+        case LocalResponseNorm(x=x):
+            return _neighbours(node, x)
         case _:
             return None
 
@@ -38,12 +42,12 @@ def _rms_norm(node: RmsNorm, x: Node, axis: int) -> Iterator[Law]:
     for i in range(x.type.rank):
         own, source = Port(node, i), Port(x, i)
         if i < axis:
-            yield kept(own, source, why=APART)
+            yield _beside(node, x, i, axis)
             continue
         if free:
             yield tied(Group.ORTHOGONAL, ((0, 1),), own, source, why="rms_norm keeps lengths only")
         else:
-            yield kept(source, why=UNFOLDED)
+            yield kept(source, why=UNSEEN)
         yield tied(None, (), own, source, why="")
         scale = None if node.scale is None else _parameter(node.scale, x, i)
         group = None if free else Group.NONE
@@ -59,7 +63,7 @@ def _layer_norm(node: LayerNorm, x: Node, axis: int) -> Iterator[Law]:
     for i in range(x.type.rank):
         own, source = Port(node, i), Port(x, i)
         if i < axis:
-            yield kept(own, source, why=APART)
+            yield _beside(node, x, i, axis)
             continue
         yield kept(source, why=MEAN)
         found = [_parameter(p, x, i) for p in parameters]
@@ -82,6 +86,31 @@ def _batch_norm(node: BatchNorm, x: Node) -> Iterator[Law]:
         ports = [Port(v, 0) for v in (node.gamma, node.beta, node.mean, node.var)]
         rows = ((1, -1, -1, 0, 0, 0), (1, 0, 0, -1, 0, 0), (0, 1, 0, 0, -1, 0), (0, 0, 0, 0, 0, 1))
         yield tied(Group.NONE, rows, Port(node, 1), Port(x, 1), *ports, why=why)
+
+
+def _beside(node: Node, x: Node, axis: int, end: int) -> Law:
+    """The law of an axis before those that the norm runs over."""
+    across = (Port(node, i) for i in range(end) if i != axis)
+    return kept(Port(node, axis), Port(x, axis), why=APART).only_across(*across)
+
+
+def _apart(node: Node, x: Node, axes: tuple[int, ...]) -> Iterator[Law]:
+    """Orders only, the same all along the axes that are mixed."""
+    others = [Port(node, i) for i in range(x.type.rank) if i not in axes]
+    why = f"{node.op} is taken of each index apart"
+    for i in range(x.type.rank):
+        across = [port for port in others if port.axis != i]
+        yield kept(Port(node, i), Port(x, i), why=why).only_across(*across)
+
+
+def _neighbours(node: Node, x: Node) -> Iterator[Law]:
+    """A sum over neighbouring channels counts their indices."""
+    for value in (node, x):
+        yield frozen(Port(value, 1), why=f"{node.op} counts its indices")
+    for i in range(x.type.rank):
+        if i != 1:
+            across = [Port(node, j) for j in range(x.type.rank) if j not in (1, i)]
+            yield kept(Port(node, i), Port(x, i), why=APART).only_across(*across)
 
 
 def _parameter(parameter: Node, x: Node, axis: int) -> Port | None:

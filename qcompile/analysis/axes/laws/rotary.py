@@ -69,12 +69,14 @@ def rotary_laws(rotary: Rotary) -> Iterator[Law]:
     yield _turned(Port(z, last, index), Port(x, last, index), tables).only_across(*others)
     for own in others:
         source = Port(x, own.axis)
+        across = [other for other in others if other is not own] + [Port(z, last, index)]
         known = [
             Port(t, axis)
             for t in rotary.tables
             if (axis := own.axis - last - 1 + t.type.rank) >= 0 and t.type.shape[axis] != 1
         ]
-        yield _turned(own, source, known) if known else same(own, source)
+        law = _turned(own, source, known) if known else same(own, source)
+        yield law.only_across(*across)
 
 
 def _turned(z: Port, x: Port, tables: list[Port]) -> Law:
