@@ -160,8 +160,10 @@ def _reason(problem: Problem, place: int, chosen: Option, shown: Mapping[str, st
     less = ", ".join(
         f"{value:.6g} {name}" for name, value in saved.items() if value > 0 and name != FLOAT
     )
-    more = chosen.damage - best.damage
-    return f"{more:.3g} more damage than {best.name} saves {less or 'nothing'}{beside}"
+    more = f"{chosen.damage - best.damage:.3g} more damage"
+    if not less and any(place in (pair.a, pair.b) for pair in problem.pairs):
+        return f"{more} alone than {best.name}, less together with others{beside}"
+    return f"{more} than {best.name} saves {less or 'nothing'}{beside}"
 
 
 def _exactly(name: str) -> str:

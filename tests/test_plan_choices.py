@@ -4,7 +4,7 @@ import pytest
 
 from qcompile.errors import UsageError
 from qcompile.ir.widths import W4A8, W8A8, Widths
-from qcompile.passes.assign_bits import Layer, Limit, Option, Problem, Tie, solve
+from qcompile.passes.assign_bits import Layer, Limit, Option, Pair, Problem, Tie, solve
 from qcompile.passes.choose_widths import WidthRule, choose_widths
 from qcompile.plan_choices import Plan, PlannedChoice, model_digest, plan_of, require_fits
 from tests.helpers import read
@@ -39,6 +39,29 @@ def test_a_plan_says_what_each_layer_gets_and_why():
         "b": ("W4A8", "0.5 more damage than W8A8 saves 50 size"),
         "c": ("W8A8", "the only option"),
     }
+
+
+@pytest.mark.parametrize("damage", [0.0, -1e-9, -0.5], ids=["equal", "noise", "less"])
+def test_fewer_bits_that_damage_no_more_are_taken_and_nothing_damages_less(damage: float):
+    narrow = Option("W4A8", 4, damage, {"size": 50.0})
+    (choice,) = planned(Layer("a", (narrow, WIDE)), limit=1000).choices
+    assert (str(choice.widths), choice.reason) == ("W4A8", "no option damages less")
+
+
+def test_more_bits_that_damage_more_are_not_the_ones_to_compare_with():
+    wide = Option("W8A8", 8, 0.3, {"size": 100.0})
+    middle = Option("W6A8", 6, 0.25, {"size": 75.0})
+    (choice,) = planned(Layer("a", (NARROW, middle, wide)), limit=60).choices
+    assert choice.reason == "1.75 more damage than W6A8 saves 25 size"
+
+
+def test_a_choice_that_pays_only_with_others_says_so():
+    both = (Option("W4A8", 4, 0.1, {"size": 50.0}), Option("W8A8", 8, 0.2, {"size": 100.0}))
+    pairs = (Pair(0, 1, ((0.5, 0.4), (0.4, -0.3))),)
+    problem = Problem((Layer("a", both), Layer("b", both)), (Limit("size", 200),), pairs=pairs)
+    plan = plan_of(problem, solve(problem), "digest")
+    reason = "0.1 more damage alone than W4A8, less together with others"
+    assert [(str(c.widths), c.reason) for c in plan.choices] == [("W8A8", reason)] * 2
 
 
 def test_a_reason_names_the_layers_that_are_tied():
