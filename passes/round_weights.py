@@ -8,8 +8,9 @@ and that is a quadratic form of the weights' errors under the second moments of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
+from math import prod
 from operator import add
 from typing import Any, ClassVar
 
@@ -18,13 +19,15 @@ from numpy.typing import NDArray
 
 from qcompile.calibrate.collect import in_order
 from qcompile.calibrate.side_by_side import side_by_side
+from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.quant import FakeQuant
+from qcompile.ir.ops.quant import FakeQuant, to_reals
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import Array
+from qcompile.ir.unit import Affine
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.correct_bias import (
     Contraction,
@@ -38,12 +41,13 @@ from qcompile.passes.correct_bias import (
 from qcompile.passes.invariants import CALIBRATED
 from qcompile.passes.rounding.grid import Grid
 from qcompile.passes.rounding.layout import from_rows, to_rows
-from qcompile.passes.rounding.moments import POSITIONS, moments
-from qcompile.passes.rounding.policy import Policy
+from qcompile.passes.rounding.moments import POSITIONS, mean_met, moments
+from qcompile.passes.rounding.policy import Policy, trusted
 
 Values = NDArray[Any]
 Columns = Sequence[Sequence[Pair]]
 NARROW = 8  # weights of so many bits and more are left to the nearest integers
+MOST = 1.5  # a scale's greatest change
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class RoundWeights(Pass):
     """Rounds by `policy`, layer by layer behind layers already rounded, and corrects biases.
 
     The mean error of each layer's outputs leaves its bias (see `correct_bias`) before the next
-    layer is looked at. So what is left to the weights is their covariance, without the mean.
+    layer is looked at. So what is left to the weights is their inputs' covariance, without the
+    mean. Weights of 8 bits and stacks of matrices keep their nearest integers.
     """
 
     name: ClassVar[str] = "round-weights"
@@ -109,36 +114,67 @@ class _Walk:
         """The operands with the weight's quantized values replaced."""
         marked = node.operands[1]
         assert isinstance(marked, FakeQuant)
-        if marked.elem.bits >= NARROW or marked in self.weights:
+        stacked = isinstance(node, MatMul) and prod(static(marked.type.shape)[:-2]) > 1
+        if marked.elem.bits >= NARROW or marked in self.weights or stacked:
             return operands
         inputs = [row[0].quantized for row in operands]
-        new = rounded(node, inputs, self._policy, threads=self._threads)
-        self.weights[marked] = marked.replace(x=new)
-        value = marked.evaluate(new.array)
+        self.weights[marked] = new = rounded(node, inputs, self._policy, threads=self._threads)
+        assert isinstance(new.x, Const)
+        value = new.evaluate(new.x.array)
         return [[row[0], Pair(row[1].real, value), *row[2:]] for row in operands]
 
 
 def rounded(
     node: Contraction, inputs: Sequence[Array], policy: Policy, *, threads: int = 1
-) -> Const:
-    """The weight of `node` on its grid: by `policy`, for these inputs."""
+) -> FakeQuant:
+    """The marked weight of `node` on its grid: by `policy`, for these inputs."""
     marked = node.operands[1]
     assert isinstance(marked, FakeQuant)
     assert isinstance(marked.x, Const)
-    w, shape = marked.x, marked.x.array.shape
-    each = max(POSITIONS // len(inputs), 1)
-    parts = in_order(lambda x: moments(node, x, limit=each), inputs, threads=threads)
-    seen = reduce(add, parts)
+    old = marked.x
+    w = to_rows(node, old.array.astype(np.float64))
     scale = np.ascontiguousarray(to_rows(node, scales(marked)))
     grid = Grid(scale, marked.elem.lo, marked.elem.hi)
-    q = policy(to_rows(node, w.array.astype(np.float64)), seen.covariance, grid)
-    values = from_rows(node, scale * q, shape).astype(w.elem.storage)
-    return const(np.ascontiguousarray(values), name=w.name)
+    hessian = trusted(w, covariances(node, inputs, threads=threads), grid)
+    q = policy(w, hessian, grid)
+    unit = regained(node, marked, (w @ hessian) * w, (w @ hessian) * (scale * q))
+    integers = from_rows(node, q, old.array.shape).astype(marked.elem.storage)
+    values = to_reals(integers, unit).astype(old.elem.storage)
+    return marked.replace(x=const(values, name=old.name), unit=unit)
+
+
+def covariances(node: Contraction, inputs: Sequence[Array], *, threads: int) -> list[Values]:
+    """Of the vectors that the node's rows meet, [groups, n, n] each: in every second sample, and in
+    those between; one alone when there is one sample."""
+    each = max(POSITIONS // len(inputs), 1)
+    means = list(in_order(lambda x: mean_met(node, x, limit=each), inputs, threads=threads))
+    mean = np.asarray(np.mean(means, 0))
+
+    def of(half: Sequence[Array]) -> Values:
+        parts = in_order(lambda x: moments(node, x, mean, limit=each), half, threads=threads)
+        return reduce(add, parts) / len(half)
+
+    return [of(half) for half in (inputs[::2], inputs[1::2]) if len(half)]
+
+
+def regained(node: Contraction, marked: FakeQuant, real: Values, kept: Values) -> Affine:
+    """The weight's unit with each scale multiplied by Σ `real` / Σ `kept` of its weights.
+
+    With wᵀHw and wᵀHq that is the factor after which the output follows the real one without
+    gain: least error alone makes all outputs smaller, and the layers behind add that up.
+    """
+    unit, shape = marked.unit, static(marked.x.type.shape)
+    axes = tuple(a for a in range(len(shape)) if a != unit.axis)
+    wanted = np.atleast_1d(from_rows(node, real, shape).sum(axes))
+    found = np.atleast_1d(from_rows(node, kept, shape).sum(axes))
+    sound = (found > wanted / MOST) & (wanted > found / MOST)
+    factor = np.where(sound, wanted / np.where(sound, found, 1.0), 1.0)
+    scale = (np.array(unit.scale) * factor).astype(np.float32)
+    return replace(unit, scale=tuple(float(s) for s in scale))
 
 
 def scales(marked: FakeQuant) -> Values:
     """The real worth of one integer step for each element of a marked weight."""
-    shape = marked.x.type.shape
-    sizes = tuple(int(d) for d in shape if isinstance(d, int))
-    spread = np.broadcast_to(marked.unit.scales(len(sizes)), sizes)
-    return spread if marked.unit.group is None else spread * marked.unit.step_of_each(sizes)
+    shape = static(marked.x.type.shape)
+    spread = np.broadcast_to(marked.unit.scales(len(shape)), shape)
+    return spread if marked.unit.group is None else spread * marked.unit.step_of_each(shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -20,38 +19,17 @@ Values = NDArray[Any]
 POSITIONS = 1 << 16  # of all samples together that are looked at
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Over `count` vectors [g, n]: Σ x and Σ x xᵀ, in float64."""
-
-    count: int
-    total: Values
-    products: Values
-
-    def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            self.count + other.count, self.total + other.total, self.products + other.products
-        )
-
-    @property
-    def second(self) -> Values:
-        """E[x xᵀ], [g, n, n]."""
-        return self.products / self.count
-
-    @property
-    def covariance(self) -> Values:
-        """E[x xᵀ] − E[x] E[x]ᵀ."""
-        mean = self.total / self.count
-        return self.second - mean[:, :, None] * mean[:, None, :]
+def moments(node: Node, x: Array, mean: Values, *, limit: int = POSITIONS) -> Values:
+    """The mean of (v − mean)(v − mean)ᵀ, [g, n, n] in float64, over the vectors that one sample's
+    `x` gives at no more than `limit` places, padding included; `mean` is [g, n]."""
+    vectors = np.asarray(met(node, x, limit=limit), np.float32) - mean.astype(np.float32)
+    grouped = np.ascontiguousarray(vectors.transpose(1, 2, 0))  # [g, n, places]
+    return (grouped @ grouped.swapaxes(1, 2)).astype(np.float64) / len(vectors)
 
 
-def moments(node: Node, x: Array, *, limit: int = POSITIONS) -> Moments:
-    """Of one sample's `x`, padding included, at no more than `limit` places, spread evenly."""
-    vectors = met(node, x, limit=limit)
-    grouped = np.ascontiguousarray(vectors.transpose(1, 2, 0), np.float32)  # [g, n, places]
-    products = grouped @ grouped.swapaxes(1, 2)
-    total = grouped.sum(2, dtype=np.float64)
-    return Moments(len(vectors), total, products.astype(np.float64))
+def mean_met(node: Node, x: Array, *, limit: int = POSITIONS) -> Values:
+    """The mean [g, n] of the vectors that one sample's `x` gives, padding included."""
+    return np.asarray(met(node, x, limit=limit).mean(0, dtype=np.float64))
 
 
 def met(node: Node, x: Array, *, limit: int) -> Values:
