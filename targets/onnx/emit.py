@@ -12,7 +12,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.hadamard import Hadamard
-from qcompile.ir.ops.integer import Lut, Requantize, SoftmaxInteger
+from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize, SoftmaxInteger
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Observe, Quantize
 from qcompile.targets.onnx import borders, files, rescale
 from qcompile.targets.onnx.contract import CONTRACTIONS
@@ -35,6 +35,7 @@ HANDLERS: dict[type[Node], Handler] = {
     Hadamard: transform,
     Requantize: rescale.requantize,
     Lut: rescale.lut,
+    ExpandGroups: rescale.expand_groups,
     SoftmaxInteger: softmax_integer,
     Quantize: borders.quantize,
     Dequantize: borders.dequantize,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.ir.ops.integer import Lut, Requantize
+from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize
 from qcompile.ir.types import Array
 from qcompile.targets.onnx.bytes8 import sizes, unit_of
 from qcompile.targets.onnx.model import Writer
@@ -61,6 +61,13 @@ def _addend(node: Requantize) -> NDArray[Any]:
 def _modulo(values: NDArray[Any]) -> NDArray[np.uint64]:
     """Integers modulo 2^64."""
     return (values.astype(object) % _WORD).astype(np.uint64)
+
+
+def expand_groups(w: Writer, node: ExpandGroups) -> None:
+    """step · q by a product of 32-bit integers, which every onnxruntime has."""
+    steps = unit_of(node.x).step_of_each(sizes(node.type))
+    product = w.op("Mul", [w.cast(w.value(node.x), np.int32), w.constant(steps, np.int32)])
+    w.cast(product, node.type.elem.storage, out=w.names[node])
 
 
 def lut(w: Writer, node: Lut) -> None:

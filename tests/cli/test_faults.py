@@ -138,14 +138,15 @@ def test_a_target_of_later_work_says_so(qcompile, model):
 
 
 @pytest.mark.parametrize(
-    "later",
+    ("scheme", "words"),
     [
-        ("--scheme", "W4A16"),
+        ("W4A16-token", "leave -token out"),
+        ("W8A8-g128", "8-bit weights gain nothing"),
+        ("W4A8-g4", "groups have 8 weights or more"),
     ],
-    ids=" ".join,
 )
-def test_an_option_of_later_work_says_so(qcompile, model, later):
-    assert qcompile(*compiling(model, *later)).refused(later[0], "not built yet")
+def test_a_scheme_that_makes_no_sense_says_why(qcompile, model, scheme, words):
+    assert qcompile(*compiling(model, "--scheme", scheme)).refused("--scheme", words)
 
 
 @pytest.mark.parametrize(

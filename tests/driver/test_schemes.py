@@ -148,7 +148,7 @@ def test_inputs_of_4_bits_are_4_bits_at_the_border(tmp_path: Path):
     assert artifact.manifest["inputs"][0]["dtype"] == "u4"
 
 
-@pytest.mark.parametrize("options", [{"scheme": "W4A16"}, {"widths": {"logits": "int4"}}])
+@pytest.mark.parametrize("options", [{"scheme": "W4A32"}, {"widths": {"logits": "int4"}}])
 def test_other_schemes_are_refused_before_anything_is_read(options: dict[str, Any]):
     with pytest.raises(UsageError, match="--scheme"):
         Options(target="reference", **options)

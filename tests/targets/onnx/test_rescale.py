@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcompile.ir.ops.integer import Lut, Requantize, requantize, softmax_integer
+from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize, requantize, softmax_integer
 from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import Scalar, TensorType
@@ -39,6 +39,11 @@ def _requantizes(draw: st.DrawFn) -> tuple[Requantize, np.ndarray]:
 def test_requantize_at_the_extremes(case: tuple[Requantize, np.ndarray]):
     node, values = case
     same_bits(node, inputs={"x": values})
+
+
+def test_groups_of_a_computed_value():
+    unit = Affine((0.1, 0.2), axis=1, group=2, steps=bytes([1, 16, 7, 3]))
+    same_bits(ExpandGroups(Input(TensorType((3, 2), Scalar("i4"), unit), name="x")))
 
 
 @pytest.mark.parametrize("shift", range(0, 63, 2))
