@@ -258,10 +258,12 @@ def explain_command(
     """Where a pass fired in a model, and where it might have but did not."""
     from qcompile.cli.explaining import explain
     from qcompile.cli.show import print_explained, print_json
+    from qcompile.cli.sites import print_sites
 
     see_current_folder()
     found = explain(model, name, target, input_shapes(shapes))
-    (print_json if as_json else print_explained)(found)
+    told = print_sites if "sites" in found else print_explained
+    (print_json if as_json else told)(found)
 
 
 @app.command("profile")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from qcompile.cli.sites import KINDS, explained_sites
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -30,7 +31,10 @@ Signature = tuple[object, ...]
 def explain(
     model: object, name: str, target_name: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Any]:
-    """Each turn of the pass in the target's pipeline: nodes it replaced, and near misses."""
+    """Each turn of the pass in the target's pipeline: nodes it replaced, and near misses.
+
+    Of a pass that acts at sites: the sites, the maps that may act there, and what blocks others.
+    """
     from qcompile.targets import target
 
     if name not in PASSES:
@@ -38,6 +42,8 @@ def explain(
         raise UsageError(f"no pass {name!r}: did you mean {' or '.join(near)}?")
     graph = load(model, shapes=shapes)
     require_static(graph)
+    if name in KINDS:
+        return explained_sites(simplify(graph), name)
     steps = [step for step in _steps(graph, target(target_name).recipe) if step.by.name == name]
     if not steps:
         raise UsageError(
