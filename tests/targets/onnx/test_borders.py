@@ -13,7 +13,7 @@ from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.linear import Conv
 from qcompile.ir.ops.pointwise import Sigmoid
 from qcompile.ir.ops.pool import AveragePool, MaxPool
-from qcompile.ir.ops.quant import Dequantize, FakeQuant, Observe, Quantize, Spec
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Observe, Quantize, Spec
 from qcompile.ir.types import I8, U8, Scalar
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.targets.onnx import emit_integer, floats_between, to_onnx
@@ -96,6 +96,11 @@ def test_markers_on_a_float_graph():
         FakeQuant(x, U8, per_tensor(0.1, 100)),
         FakeQuant(x, Scalar("i4"), unit),
     )
+
+
+@pytest.mark.parametrize(("elem", "axis"), [("i8", 0), ("i4", 1)])
+def test_a_dynamic_fake_quant_is_the_interpreters(elem: str, axis: int):
+    near(FakeQuantDynamic(reals(5, 7), Scalar(elem), axis), relative=0, absolute=0)
 
 
 def test_markers_are_refused_in_an_integer_program(tmp_path):

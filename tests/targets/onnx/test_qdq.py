@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -140,3 +141,15 @@ def test_float_biases_for_tensorrt(tmp_path):
     model = onnx.load(str(emit_qdq_for_tensorrt(_conv(I8, 0), tmp_path)[0]))
     kinds = {t.data_type for t in model.graph.initializer}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}
+
+
+def test_weights_in_groups_are_stored_as_bytes_of_their_channels(tmp_path):
+    rng = np.random.default_rng(0)
+    unit = Affine((0.01, 0.02), axis=1, group=8, steps=bytes([1, 16, 5, 9]))
+    w = const(rng.normal(0, 0.3, (16, 2)).astype(np.float32), name="w")
+    held = FakeQuant(w, Scalar("i4"), unit, name="w.held")
+    stored = _kinds(graph_of(MatMul(reals(4, 16), held, name="y")), tmp_path).initializer
+    (whole,) = (numpy_helper.to_array(t) for t in stored if t.dims == [16, 2])
+    assert whole.dtype == np.int8
+    snapped = whole.astype(np.float32) * np.array([0.01, 0.02], np.float32)
+    np.testing.assert_array_equal(snapped, held.evaluate(w.array))
