@@ -111,8 +111,8 @@ def require_vacant(folder: Path, *, force: bool, mark: str = MANIFEST) -> None:
         raise UsageError(f"{folder} exists: name another with --output, or pass --force")
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / mark).is_file()):
         raise UsageError(
-            f"{folder} exists and has no {mark}, so it is not replaced: name another with "
-            "--output, or remove it yourself"
+            f"{folder} exists and is no artifact, since it has no {mark}, and only such are "
+            "replaced: name another with --output, or remove it yourself"
         )
 
 
