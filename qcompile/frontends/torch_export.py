@@ -19,6 +19,7 @@ from qcompile.frontends.aten_call import Call, Refusal, Result
 from qcompile.frontends.aten_ops import translator
 from qcompile.frontends.torch_fixed import fixed_nodes, fixed_value, stored
 from qcompile.frontends.torch_names import call_names, name_new, output_names
+from qcompile.frontends.torch_scan import unroll_scans
 from qcompile.frontends.torch_source import Inputs, Shapes, load_program, quiet
 from qcompile.frontends.torch_tensor import Lengths, blob_of, kind_of
 from qcompile.ir.dims import is_static
@@ -55,7 +56,7 @@ def read_torch(
 def _decomposed(program: ExportedProgram) -> ExportedProgram:
     """No operator writes in place; those without a translation are in parts, where torch can."""
     if not all(_is_pure(node) for node in program.graph.nodes):
-        program = _decomposed_by(program, {})
+        program = unroll_scans(_decomposed_by(program, {}))
     for _ in range(_ROUNDS):
         unknown = dict.fromkeys(n.target for n in _alive(program.graph) if _unknown(n))
         table: Any = torch.export.default_decompositions() if unknown else {}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from comparing import Function, agree, compare, noise, read_function
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
 from torch.export import Dim
 
 from qcompile.errors import BadModel, UnsupportedOps, UsageError
@@ -159,6 +160,35 @@ def test_open_batch_stays_open() -> None:
     assert graph.inputs[0].type.shape == (Symbol("x_0"), 3, 4, 4)
     assert graph.results[0].type.shape == (Symbol("x_0"), 5)
     agree(graph, block, noise(7, 3, 4, 4))
+
+
+class Recurrent(nn.Module):
+    """h = tanh(W·h + b) + row, with what comes of each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        def step(h: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
+            h = torch.tanh(self.cell(h)) + row
+            return h, h * 2
+
+        last, rows = scan(step, torch.zeros(3), x)
+        return {"last": last, "rows": rows}
+
+
+def test_scan_is_written_out() -> None:
+    graph = compare(Recurrent(), noise(5, 3))
+    assert sum(node.op == "tanh" for node in graph.nodes) == 5
+
+
+def test_scan_of_open_length_is_refused() -> None:
+    length = {"x": {0: Dim("length", min=2, max=16)}}
+    program = torch.export.export(Recurrent(), (noise(5, 3),), dynamic_shapes=length, strict=False)
+    with pytest.raises(UnsupportedOps, match="scan"):
+        read_torch(program)
 
 
 def open_positions() -> tuple[nn.Module, Any]:
