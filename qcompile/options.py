@@ -65,6 +65,8 @@ class Options:
             raise UsageError(f"no method {self.method!r}: give one of {', '.join(METHODS)}")
         if self.rounding not in ROUNDINGS:
             raise UsageError(f"no rounding {self.rounding!r}: give one of {', '.join(ROUNDINGS)}")
+        if self.rounding != "nearest" and self.calib is None:
+            raise UsageError(f"--rounding {self.rounding} looks at samples: give some with --calib")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads: give 1 or more")
         _require_one_choice(self)

@@ -22,6 +22,7 @@ import numpy as np
 import qcompile
 from qcompile.ir.types import Array
 from qcompile.models.fashion import normalise, read_test
+from qcompile.options import ROUNDINGS
 from tests.bench import peers
 from tests.bench.peers import METHODS, Sample, agreement, outputs, sqnr_db
 
@@ -33,10 +34,11 @@ Row = tuple[str, Callable[[], Array | None]]
 
 @dataclass(frozen=True)
 class Place:
-    """What is compiled for, and under which schemes."""
+    """What is compiled for, under which schemes, and how weights are rounded."""
 
     target: str
     schemes: tuple[str, ...]
+    rounding: str = "nearest"
 
 
 @click.command()
@@ -47,6 +49,7 @@ class Place:
 @click.option("--samples", default=32, help="Of the calibration samples, for everyone.")
 @click.option("--target", default="x86-int8", help="An exact target; all give the same numbers.")
 @click.option("--scheme", "schemes", multiple=True, default=SCHEMES, help="Repeatable.")
+@click.option("--rounding", type=click.Choice(ROUNDINGS), default="nearest")
 @click.option("--alone", is_flag=True, help="Only qcompile.")
 def main(
     fashion: Path | None,
@@ -56,15 +59,17 @@ def main(
     samples: int,
     target: str,
     schemes: tuple[str, ...],
+    rounding: str,
     alone: bool,
 ) -> None:
     """Prints accuracy lost on ResNet-20, or the comparison on another model."""
+    place = Place(target, schemes, rounding)
     with tempfile.TemporaryDirectory() as folder:
         if model is None or calib is None or test is None:
-            resnet20(fashion, Path(folder), Place(target, schemes))
+            resnet20(fashion, Path(folder), place)
             return
         rivals = no_rivals if alone else others
-        compare(model, calib, test, samples, Path(folder), Place(target, schemes), rivals)
+        compare(model, calib, test, samples, Path(folder), place, rivals)
 
 
 def resnet20(fashion: Path | None, folder: Path, place: Place) -> None:
@@ -77,7 +82,7 @@ def resnet20(fashion: Path | None, folder: Path, place: Place) -> None:
     print(f"{'float, onnxruntime':28} {score:6.2f} %")
     sources = (("with data", MODELS / "resnet20_fashion_calib.npz"), ("data-free", None))
     for scheme, (name, calib) in product(place.schemes, sources):
-        logits = by_qcompile(RESNET20, calib, rows, folder / scheme / name, place.target, scheme)
+        logits = by_qcompile(RESNET20, calib, rows, folder / scheme / name, place, scheme)
         found, db = accuracy(logits, labels), sqnr_db(wanted, logits)
         line = f"{f'{scheme} {name}':28} {found:6.2f} %  drop {score - found:+.2f} points"
         print(f"{line}  {db:6.2f} dB", flush=True)
@@ -98,11 +103,14 @@ def accuracy(logits: Array, labels: Array) -> float:
 
 
 def by_qcompile(
-    model: Path, calib: object, rows: list[Sample], folder: Path, target: str, scheme: str
+    model: Path, calib: object, rows: list[Sample], folder: Path, place: Place, scheme: str
 ) -> Array:
     """The artifact's outputs."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    artifact = qcompile.compile(model, target=target, calib=calib, output=folder, scheme=scheme)
+    artifact = qcompile.compile(
+        model, target=place.target, calib=calib, output=folder, scheme=scheme,
+        rounding="nearest" if calib is None else place.rounding,
+    )  # fmt: skip
     name = str(artifact.manifest["outputs"][0]["name"])
     return np.concatenate([artifact.run(row)[name] for row in rows])
 
@@ -143,7 +151,7 @@ def ours(
         spot = folder / scheme / name
         return (
             f"qcompile {scheme} {name}",
-            lambda: by_qcompile(model, calib, rows, spot, place.target, scheme),
+            lambda: by_qcompile(model, calib, rows, spot, place, scheme),
         )
 
     sources = (("with data", given), ("data-free", None))
