@@ -16,7 +16,7 @@ LAYERS = [
     {"errors"},
     {"numerics", "cache"},
     {"ir"},
-    {"calibrate", "analysis", "execute", "frontends", "program", "models", "options"},
+    {"calibrate", "analysis", "execute", "frontends", "program", "models"},
     {"passes"},
     {"sensitivity"},
     {"targets"},
