@@ -15,7 +15,7 @@ from qcompile.passes.transforms.constants import with_members
 
 
 def permuted(graph: Graph, site: PermutationSite, order: NDArray[Any]) -> Graph:
-    """The same function; index i of the set becomes what index order[i] was, bit for bit.
+    """The same function; index i of the set becomes what index order[i] was. No number changes.
 
     `order` is [size], or [count, size] with one row for each block. `UsageError` unless each row
     holds every index once.
