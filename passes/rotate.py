@@ -1,4 +1,4 @@
-"""Orthogonal matrices that cancel between constants spread outliers over all channels.
+"""Matrices that cancel between constants spread outliers over all channels.
 
 The sites are found by analysis; for each a policy proposes matrices, and the one that loses least
 when the contractions around are quantized is taken, none among them: for block formats a rotation
@@ -7,45 +7,31 @@ can hurt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
-from numpy.typing import NDArray
+import numpy as np
 
 from qcompile.analysis.axes import Group, RotationSite, rotation_sites
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
-from qcompile.ir.widths import Widths
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import POLICIES, Wanted
-from qcompile.passes.transforms.changes import altered, turning
+from qcompile.passes.transforms.changes import turning
 from qcompile.passes.transforms.constants import Change, with_changes
+from qcompile.passes.transforms.judging import Judges, Probes, after, error, judges
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import Probe, collect_probes
-from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
+from qcompile.passes.transforms.readers import Contraction
+from qcompile.passes.transforms.smoothing import Seen, peaks
 from qcompile.passes.transforms.statistics import collect_moments
 
 LEAST = 4  # channels worth a rotation
 WORTH = 0.98  # of the error: a smaller gain is chance
-JUDGES = 16  # contractions that judge one site, evenly spaced along the graph
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The contractions that a site's rotation reaches."""
-
-    readers: tuple[Reader, ...]
-    writers: tuple[Writer, ...]
-
-    @property
-    def nodes(self) -> tuple[Contraction, ...]:
-        """All of them."""
-        return tuple(own.node for own in (*self.readers, *self.writers))
 
 
 @dataclass(frozen=True)
@@ -78,43 +64,37 @@ class Rotate(Pass):
         sites = {site: own for site, own in sites.items() if own.readers}
         if not sites:
             return graph
-        chosen = choose_widths(graph, self.recipe.widths)
-        wanted: dict[Contraction, Widths] = {
-            node: chosen[node].widths for own in sites.values() for node in own.nodes
-        }
-        probes = collect_probes(graph, wanted, self.samples, self.recipe)
+        probes = self._probes(graph, [node for own in sites.values() for node in own.nodes])
         edges = [[r.edge for r in own.readers] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
         changes: list[tuple[RotationSite, Change]] = []
-        for (site, own), seen in zip(sites.items(), moments, strict=True):
-            found = self._choose(site, own, seen, probes)
+        for (site, own), known in zip(sites.items(), moments, strict=True):
+            wanted = Wanted(site.size, site.count, known, self.seed, _seen(site, own, probes))
+            found = self._choose(site, own, wanted, probes)
             if found is not None:
                 changes.append((site, found))
+                probes = after(probes, site, found)
         return with_changes(graph, changes) if changes else graph
 
+    def _probes(self, graph: Graph, nodes: Sequence[Contraction]) -> dict[Contraction, Probe]:
+        chosen = choose_widths(graph, self.recipe.widths)
+        widths = {node: chosen[node].widths for node in nodes}
+        return collect_probes(graph, widths, self.samples, self.recipe)
+
     def _choose(
-        self,
-        site: RotationSite,
-        own: Judges,
-        moments: NDArray[Any] | None,
-        probes: Mapping[Contraction, Probe],
+        self, site: RotationSite, own: Judges, wanted: Wanted, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        before = _error(own, None, probes)
+        before = error(own, probes, None)
         best, least, words = None, before * WORTH, "none"
-        for candidate in POLICIES[self.policy](Wanted(site.size, site.count, moments, self.seed)):
+        for candidate in POLICIES[self.policy](wanted):
             change = turning(candidate.matrices)
-            error = _error(own, change, probes)
-            if error < least:
-                best, least, words = change, error, candidate.words
-        after = before if best is None else least
-        self.tell(Note(self.name, site.name, site.role, words, before, after))
+            found = error(own, probes, change)
+            if found < least:
+                best, least, words = change, found, candidate.words
+        reached = before if best is None else least
+        self.tell(Note(self.name, site.name, site.role, words, before, reached))
         return best
-
-
-def judges(graph: Graph, site: RotationSite) -> Judges:
-    """Those that read and those that write the site, at most 16 of each."""
-    return Judges(_few(readers(graph, site)), _few(writers(graph, site)))
 
 
 def _takes_any(site: RotationSite) -> bool:
@@ -122,23 +102,14 @@ def _takes_any(site: RotationSite) -> bool:
     return site.group in (Group.ORTHOGONAL, Group.GENERAL) and site.size >= LEAST
 
 
-def _few(items: tuple[T, ...]) -> tuple[T, ...]:
-    kept = min(len(items), JUDGES)
-    return tuple(items[i * len(items) // kept] for i in range(kept))
-
-
-def _error(own: Judges, change: Change | None, probes: Mapping[Contraction, Probe]) -> float:
-    """The errors of what is read, and of the weights that write."""
-    total = 0.0
-    for reader in own.readers:
-        probe = probes[reader.node]
-        if change is None:
-            total += probe.error(probe.operands, probe.weights)
-        else:
-            operands = [altered(reader.edge, x, change) for x in probe.operands]
-            total += probe.error(operands, altered(reader.weight, probe.weights, change))
-    for writer in own.writers:
-        weights = probes[writer.node].weights
-        found = weights if change is None else altered(writer.weight, weights, change)
-        total += probes[writer.node].weight_error(found)
-    return total
+def _seen(site: RotationSite, own: Judges, probes: Probes) -> Seen | None:
+    """Channels of what is read, and of the weights that read it, where scales may act."""
+    if site.group is not Group.GENERAL or any(r.edge.exponent != 1 for r in own.readers):
+        return None
+    shape = (site.count, site.size)
+    found = [probes[r.node] for r in own.readers]
+    pairs = list(zip(own.readers, found, strict=True))
+    largest = [peaks(r.edge.rows(x), shape) for r, probe in pairs for x in probe.operands]
+    read = np.maximum.reduce([peaks(r.weight.rows(p.weights), shape) for r, p in pairs])
+    top = np.maximum.reduce(largest)
+    return Seen(top, top, read, np.ones(shape))

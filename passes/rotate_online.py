@@ -69,7 +69,7 @@ class RotateOnline(Pass):
 
     def _choose(self, site: OnlineSite, probes: Sequence[Probe]) -> int | None:
         """The best order of a Hadamard matrix for the site; None where none pays."""
-        before = sum(probe.error(probe.operands, probe.weights) for probe in probes)
+        before = sum(probe.own_error for probe in probes)
         best, least = None, before / self.gain
         for order in _orders(site.size):
             matrix = hadamard_blocks(site.size, order, seed=self.seed)[0]

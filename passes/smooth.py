@@ -17,16 +17,18 @@ from qcompile.analysis.axes import ScalingSite, scaling_sites
 from qcompile.calibrate.channels import Channels
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.transforms.changes import altered, scaling
+from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
+from qcompile.passes.transforms.judging import Judges, Probes, after, error
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import Probe, collect_probes
-from qcompile.passes.transforms.readers import Contraction, Reader, readers, writers
-from qcompile.passes.transforms.smoothing import POLICIES, Seen
+from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
+from qcompile.passes.transforms.smoothing import POLICIES, Seen, peaks
 from qcompile.passes.transforms.statistics import collect_channels
 
 Values = NDArray[Any]
@@ -61,58 +63,64 @@ class Smooth(Pass):
         """The same function; itself where no scale gains anything, or nothing shows activations."""
         if not self.samples:
             return graph
-        sites = {site: readers(graph, site) for site in scaling_sites(graph)}
-        sites = {site: found for site, found in sites.items() if found}
+        sites = _apart({site: readers(graph, site) for site in scaling_sites(graph)})
         if not sites:
             return graph
         leads = [site.lead for site in sites]
         seen = collect_channels(graph, leads, self.samples, threads=self.threads)
-        widths = choose_widths(graph, self.recipe.widths)
-        wanted = {r.node: widths[r.node].widths for found in sites.values() for r in found}
-        probes = collect_probes(graph, wanted, self.samples, self.recipe)
+        probes = self._probes(graph, [r.node for own in sites.values() for r in own])
         changes: list[tuple[ScalingSite, Change]] = []
         for (site, own), stats in zip(sites.items(), seen, strict=True):
-            found = self._choose(graph, site, own, stats, probes)
+            found = self._choose(site, own, _seen(graph, site, own, stats, probes), probes)
             if found is not None:
                 changes.append((site, found))
+                probes = after(probes, site, found)
         return with_changes(graph, changes) if changes else graph
 
+    def _probes(self, graph: Graph, nodes: Sequence[Contraction]) -> dict[Contraction, Probe]:
+        chosen = choose_widths(graph, self.recipe.widths)
+        widths = {node: chosen[node].widths for node in nodes}
+        return collect_probes(graph, widths, self.samples, self.recipe)
+
     def _choose(
-        self,
-        graph: Graph,
-        site: ScalingSite,
-        own: Sequence[Reader],
-        stats: Sequence[Channels],
-        probes: Mapping[Contraction, Probe],
+        self, site: ScalingSite, own: Sequence[Reader], seen: Seen, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        before = sum(_error(probes[r.node], r, None) for r in own)
+        reached = Judges(tuple(own))
+        before = error(reached, probes, None)
         best, least, words = None, before * WORTH, "none"
-        for candidate in POLICIES[self.policy](_seen(graph, site, own, stats), self.alpha):
+        for candidate in POLICIES[self.policy](seen, self.alpha):
             change = scaling(candidate.scales)
-            error = sum(_error(probes[r.node], r, change) for r in own)
-            if error < least:
-                best, least, words = change, error, candidate.words
-        after = before if best is None else least
-        self.tell(Note(self.name, site.name, site.role, words, before, after))
+            found = error(reached, probes, change)
+            if found < least:
+                best, least, words = change, found, candidate.words
+        left = before if best is None else least
+        self.tell(Note(self.name, site.name, site.role, words, before, left))
         return best
 
 
-def _error(probe: Probe, reader: Reader, change: Change | None) -> float:
-    """The error of one contraction's result after a change."""
-    if change is None:
-        return probe.error(probe.operands, probe.weights)
-    operands = [altered(reader.edge, x, change) for x in probe.operands]
-    return probe.error(operands, altered(reader.weight, probe.weights, change))
+def _apart(
+    sites: Mapping[ScalingSite, tuple[Reader, ...]],
+) -> dict[ScalingSite, tuple[Reader, ...]]:
+    """Those that are read; of several that scale the same edges the one with fewest constants."""
+    first: dict[frozenset[Node], ScalingSite] = {}
+    for site in sorted(sites, key=lambda own: len(own.constants)):
+        first.setdefault(frozenset(r.edge.value for r in sites[site]), site)
+    kept = set(first.values())
+    return {site: found for site, found in sites.items() if found and site in kept}
 
 
 def _seen(
-    graph: Graph, site: ScalingSite, own: Sequence[Reader], stats: Sequence[Channels]
+    graph: Graph,
+    site: ScalingSite,
+    own: Sequence[Reader],
+    stats: Sequence[Channels],
+    probes: Probes,
 ) -> Seen:
     """What a policy looks at."""
     shape = (site.count, site.size)
-    read = [_peaks(r.weight.rows(r.weight.value.evaluate()), shape) for r in own]
-    made = [_peaks(w.weight.rows(w.weight.value.evaluate()), shape) for w in writers(graph, site)]
+    read = [peaks(r.weight.rows(probes[r.node].weights), shape) for r in own]
+    made = [peaks(w.weight.rows(_own(w, probes)), shape) for w in writers(graph, site)]
     return Seen(
         _stacked([s.largest for s in stats], shape),
         _stacked([s.magnitude for s in stats], shape),
@@ -121,12 +129,10 @@ def _seen(
     )
 
 
-def _peaks(found: tuple[Values, Values], shape: tuple[int, int]) -> Values:
-    """The greatest magnitude of each channel in each block."""
-    rows, ids = found
-    result = np.zeros(shape)
-    np.maximum.at(result, ids, np.abs(rows).astype(np.float64))
-    return result
+def _own(writer: Writer, probes: Probes) -> Values:
+    """Its weight as it is by now."""
+    found = probes.get(writer.node)
+    return writer.weight.value.evaluate() if found is None else found.weights
 
 
 def _stacked(blocks: Sequence[Values], shape: tuple[int, int]) -> Values:

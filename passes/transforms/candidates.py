@@ -1,13 +1,13 @@
-"""Which rotations a site may get: names and matrices, as pure functions.
+"""Which matrices a site may get: names and numbers, as pure functions.
 
 Papers: QuaRot (arXiv 2404.00456), section 4, for Hadamard matrices; MambaQuant (arXiv 2501.13484),
-section 4.1, for those behind a Karhunen-Loève transform.
+section 4.1, for those behind a Karhunen-Loève transform, and section 4.2 for scales in front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -16,25 +16,28 @@ from numpy.typing import NDArray
 
 from qcompile.numerics.hadamard import block_size
 from qcompile.numerics.rotations import klt, klt_hadamard, transformed
+from qcompile.passes.transforms.smoothing import Seen, smoothquant
 
 Matrices = NDArray[Any]
 BLOCKS = (16, 32, 64, 128)
+ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """A site's `size`, how many blocks it has, and E[xᵀx] of each, [count, size, size]; None where
-    there are fewer vectors than channels."""
+    there are fewer vectors than channels. `seen` only where scales may act, too."""
 
     size: int
     count: int
     moments: Matrices | None
     seed: int
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Orthogonal matrices, [1, size, size] or one for each block, and the words for them."""
+    """Matrices, [1, size, size] or one for each block, and the words for them."""
 
     words: str
     matrices: Matrices
@@ -68,9 +71,24 @@ def principal(wanted: Wanted) -> Iterator[Candidate]:
         yield Candidate("klt", np.stack([klt(m) for m in wanted.moments]))
 
 
+def scaled(wanted: Wanted) -> Iterator[Candidate]:
+    """Scales alone, and rotations behind scales, where every matrix with an inverse may act."""
+    if wanted.seen is None:
+        return
+    for alpha in ALPHAS:
+        down = 1 / smoothquant(wanted.seen, alpha)
+        words = f"smoothquant alpha={alpha:g}"
+        yield Candidate(words, down[:, :, None] * np.eye(wanted.size))
+        smooth = replace(wanted, moments=_between(down, wanted.moments))
+        for policy in (whole, even):
+            for turn in policy(smooth):
+                matrices = down[:, :, None] * turn.matrices
+                yield Candidate(f"{words}, {turn.words}", matrices)
+
+
 def best(wanted: Wanted) -> Iterator[Candidate]:
     """All that may help."""
-    for policy in (whole, blocks, even):
+    for policy in (whole, blocks, even, scaled):
         yield from policy(wanted)
 
 
@@ -88,3 +106,8 @@ def hadamard_blocks(size: int, order: int, *, seed: int) -> Matrices:
     """diag(ε)·(I ⊗ H)/√order, [1, size, size]."""
     found = transformed(np.eye(size), axis=1, size=order, seed=seed)
     return (found / sqrt(order))[None]
+
+
+def _between(down: Matrices, moments: Matrices | None) -> Matrices | None:
+    """E[xᵀx] of scaled vectors."""
+    return None if moments is None else down[:, :, None] * moments * down[:, None, :]

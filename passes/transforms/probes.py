@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,43 +30,38 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class Probe:
-    """A contraction with some of the operands it meets, and the formats it will have."""
+    """A contraction with some of the operands it meets, its weight, and the formats of both.
+
+    `wanted` are its real results, which a change of operands and weight is to leave as they are.
+    """
 
     node: Contraction
     operands: tuple[Values, ...]
+    weights: Values
+    wanted: tuple[Values, ...]
     widths: Widths
     recipe: Recipe
 
-    @property
-    def weights(self) -> Values:
-        """Its weight, in float64."""
-        return _weight(self.node).array.astype(np.float64)
+    @cached_property
+    def own_error(self) -> float:
+        """That of its own operands and weight."""
+        return self.error(self.operands, self.weights)
 
     def error(self, operands: Sequence[Values], weights: Values) -> float:
-        """Σ(y' − y)² / Σy², y' from these operands and this weight, quantized; y its own."""
-        own = self.weights
-        wanted = [self._product(x, own) for x in self.operands]
+        """Σ(y' − y)² / Σy², y' from these operands and this weight, quantized; y is `wanted`."""
         narrow = self._quantized_weight(weights)
-        found = [self._product(x, narrow) for x in self._quantized(operands)]
-        pairs = list(zip(found, wanted, strict=True))
-        noise = sum(float(np.square(y - x).sum()) for y, x in pairs)
-        signal = sum(float(np.square(x).sum()) for _, x in pairs)
-        return noise / signal if signal > 0 else noise
+        found = [product(self.node, x, narrow) for x in self._quantized(operands)]
+        noise = sum(_power(y - x) for y, x in zip(found, self.wanted, strict=True))
+        return noise / self._signal if self._signal > 0 else noise
 
     def weight_error(self, weights: Values) -> float:
         """Σ(w' − w)² / Σw² for a weight in place of its own, quantized as that is."""
-        power = float(np.square(weights).sum())
-        error = float(np.square(self._quantized_weight(weights) - weights).sum())
+        power, error = _power(weights), _power(self._quantized_weight(weights) - weights)
         return error / power if power > 0 else error
 
-    def _product(self, x: Values, w: Values) -> Values:
-        match self.node:
-            case MatMul(a=Const()):
-                return np.matmul(w, x)
-            case MatMul():
-                return np.matmul(x, w)
-            case _:
-                return self.node.replace(bias=None).evaluate(x, w).astype(np.float64)
+    @cached_property
+    def _signal(self) -> float:
+        return sum(_power(y) for y in self.wanted)
 
     def _quantized(self, operands: Sequence[Values]) -> list[Values]:
         narrow = [x.astype(np.float32) for x in operands]
@@ -87,6 +83,30 @@ class Probe:
         w = const(weights.astype(np.float32))
         unit = weight_unit(w, replace(spec, method="minmax"), None, None)
         return FakeQuant(w, spec.elem, unit).evaluate(w.array).astype(np.float64)
+
+
+def probe(
+    node: Contraction,
+    operands: tuple[Values, ...],
+    weights: Values,
+    *,
+    widths: Widths,
+    recipe: Recipe,
+) -> Probe:
+    """With the results that these operands and this weight have."""
+    wanted = tuple(product(node, x, weights) for x in operands)
+    return Probe(node, operands, weights, wanted, widths, recipe)
+
+
+def product(node: Contraction, x: Values, w: Values) -> Values:
+    """What the contraction gives before its bias, in float64."""
+    match node:
+        case MatMul(a=Const()):
+            return np.matmul(w, x)
+        case MatMul():
+            return np.matmul(x, w)
+        case _:
+            return node.replace(bias=None).evaluate(x, w).astype(np.float64)
 
 
 def collect_probes(
@@ -112,7 +132,9 @@ def collect_probes(
         value = activations(node)[0]
         seen = values[value]
         joined = seen if value in whole else [np.concatenate(seen, axis=-2)]
-        result[node] = Probe(node, tuple(x.astype(np.float64) for x in joined), widths, recipe)
+        operands = tuple(x.astype(np.float64) for x in joined)
+        own = constant_weight(node).array.astype(np.float64)
+        result[node] = probe(node, operands, own, widths=widths, recipe=recipe)
     return result
 
 
@@ -133,11 +155,16 @@ def _spread(x: Array, count: int) -> Array:
     return x[..., places, :]
 
 
+def _power(x: Values) -> float:
+    return float(np.square(x).sum())
+
+
 def _like(x: Values) -> Input:
     return Input(TensorType(tuple(x.shape), F32))
 
 
-def _weight(node: Contraction) -> Const:
+def constant_weight(node: Contraction) -> Const:
+    """The constant that it contracts; for those that have one."""
     found = weight(node)
     assert found is not None
     assert isinstance(found[0], Const)

@@ -37,6 +37,14 @@ class Candidate:
     scales: Values
 
 
+def peaks(found: tuple[Values, Values], shape: tuple[int, int]) -> Values:
+    """The greatest magnitude of each channel in each block, of vectors and the block of each."""
+    rows, ids = found
+    result = np.zeros(shape)
+    np.maximum.at(result, ids, np.abs(rows).astype(np.float64))
+    return result
+
+
 def smoothquant(seen: Seen, alpha: float) -> Values:
     """max|x|^α / max|w|^(1−α): SmoothQuant (arXiv 2211.10438), equation 4."""
     return _even(
