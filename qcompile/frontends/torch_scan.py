@@ -44,9 +44,11 @@ def _steps(node: fx.Node) -> Any:
 
 def _unroll(graph: fx.Graph, node: fx.Node, body: fx.GraphModule) -> None:
     """(carried, x[t], extra) → (carried, y[t]) for each t; y is stacked."""
-    init, walked, extra = (list(part) for part in node.args[1:4])  # pyright: ignore
+    parts: Any = node.args[1:4]
+    init, walked, extra = (_listed(part) for part in parts)
     places = [n for n in body.graph.nodes if n.op == "placeholder"]
-    carried, results = init, []
+    carried: list[fx.Node] = init
+    results: list[list[fx.Node]] = []
     with graph.inserting_before(node):
         for step in range(_steps(node)):
             rows = [
@@ -55,12 +57,16 @@ def _unroll(graph: fx.Graph, node: fx.Node, body: fx.GraphModule) -> None:
             ]
             given = dict(zip(places, [*carried, *rows, *extra], strict=True))
             found: Any = graph.graph_copy(body.graph, given)
-            carried, made = list(found[: len(init)]), list(found[len(init) :])
-            results.append(made)
+            carried = _listed(found[: len(init)])
+            results.append(_listed(found[len(init) :]))
         values = node.meta["val"][len(init) :]
         columns = [list(column) for column in zip(*results, strict=True)]
         stacked = [_made(graph, _STACK, (c,), v) for c, v in zip(columns, values, strict=True)]
     _replace(graph, node, [*carried, *stacked])
+
+
+def _listed(nodes: Any) -> list[fx.Node]:
+    return list(nodes)
 
 
 def _made(graph: fx.Graph, target: Any, args: tuple[Any, ...], value: Any) -> fx.Node:
@@ -71,7 +77,8 @@ def _made(graph: fx.Graph, target: Any, args: tuple[Any, ...], value: Any) -> fx
 
 def _replace(graph: fx.Graph, node: fx.Node, results: list[fx.Node]) -> None:
     for item in list(node.users):
-        index: Any = item.args[1]
+        index = item.args[1]
+        assert isinstance(index, int)
         item.replace_all_uses_with(results[index])
         graph.erase_node(item)
     graph.erase_node(node)
