@@ -13,16 +13,19 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Prelu, Sub
+from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Prelu, Sub, Where
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Cast, Clip, LeakyRelu, Relu
 from qcompile.ir.ops.pool import AveragePool
-from qcompile.ir.ops.reduce import ReduceMean
+from qcompile.ir.ops.reduce import ReduceMean, Softmax
 from qcompile.ir.ops.shape import Concat, Expand, Pad, Reshape, Slice, Transpose
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import Site, first_of, until_same
+from qcompile.ir.types import F32
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.invariants import CANONICAL
+
+FORBIDDEN = -1e8  # a bias of a softmax from which on nothing is left
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Canonicalize(Pass):
             graph,
             first_of(
                 _drop_idle, _merge_moves, _constant_right, _no_sub_div, _as_clip, _merge_clips,
-                _as_bias, _whole_pool, _leaky,
+                _as_bias, _whole_pool, _leaky, _as_mask,
             ),
         )  # fmt: skip
 
@@ -163,6 +166,21 @@ def _leaky(node: Node, site: Site) -> Node | None:
         return LeakyRelu(x, float(values.flat[0]), name=node.name)
     negative = Mul(Clip(x, hi=0.0), slope, name=f"{node.name}.negative")
     return Add(Relu(x), negative, name=node.name)
+
+
+def _as_mask(node: Node, site: Site) -> Node | None:
+    """softmax(x + c) where c forbids by −∞ or as good → softmax(where(allowed, x + rest, −1e9))."""
+    match node:
+        case Softmax(x=Add(a=x, b=Const() as c) as biased) if c.type.elem == F32:
+            allowed = _numbers(c) > FORBIDDEN
+        case _:
+            return None
+    if biased.type != x.type or allowed.all() or not allowed.any(-1).all():
+        return None
+    rest = np.where(allowed, _numbers(c), 0).astype(np.float32)
+    kept = Add(x, const(rest, name=c.name), name=biased.name) if rest.any() else x
+    held = Where(const(allowed), kept, const(np.float32(-1e9)), name=biased.name)
+    return node.replace(x=held)
 
 
 def _numbers(c: Const) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcompile.passes.canonicalize import Canonicalize
-from tests.helpers import check_rewrite, check_unchanged, read
+from tests.helpers import assert_same_meaning, check_rewrite, check_unchanged, read
 
 PASS = Canonicalize()
 
@@ -499,3 +499,16 @@ def test_a_clip_that_meets_nan_keeps_it():
     text = "def f(x: f32[2]):\n    c: f32[()] = const(0.0)\n    y = maximum(x, c)\n    return y"
     x = np.array([np.nan, -1.0], np.float32)
     np.testing.assert_array_equal(PASS.run(read(text)).run(x), [[np.nan, 0.0]])
+
+
+def test_a_bias_that_forbids_is_a_mask():
+    source = """
+        def f(x: f32[2, 2]):
+            c: f32[2, 2] = const([[0.0, -inf], [0.0, 0.0]])
+            a: f32[2, 2] = add(x, c)
+            y: f32[2, 2] = softmax(a, axis=1)
+            return y
+    """
+    graph = Canonicalize().run(read(source))
+    assert [n.op for n in graph.nodes if n.operands] == ["where", "softmax"]
+    assert_same_meaning(read(source), graph)
