@@ -13,6 +13,7 @@ PASSES: Mapping[str, str] = {
     "fuse-activations": "qcompile.passes.fuse_activations:FuseActivations",
     "fuse-padding": "qcompile.passes.fuse_padding:FusePadding",
     "fold-batchnorm": "qcompile.passes.fold_batchnorm:FoldBatchNorm",
+    "hoist-slices": "qcompile.passes.hoist_slices:HoistSlices",
     "expose-sites": "qcompile.passes.expose_sites:ExposeSites",
     "open-gates": "qcompile.passes.open_gates:OpenGates",
     "close-gates": "qcompile.passes.close_gates:CloseGates",
