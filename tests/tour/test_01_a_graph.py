@@ -1,4 +1,4 @@
-"""Tour, 1 of 6: a graph is a value.
+"""Tour, 1 of 7: a graph is a value.
 
 A node is one operation and the tensor it computes. It is frozen, knows its type from the moment
 it exists, and can be run. A graph names inputs and outputs; all that lies between is reachable.

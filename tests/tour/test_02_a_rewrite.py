@@ -1,4 +1,4 @@
-"""Tour, 2 of 6: a rewrite is a `match` statement.
+"""Tour, 2 of 7: a rewrite is a `match` statement.
 
 A rule looks at one node, whose operands are already final, and returns its replacement or None.
 It changes nothing; `rewrite` builds a new graph that shares every untouched part with the old.

@@ -1,4 +1,4 @@
-"""Tour, 3 of 6: a pass says what it needs, gives and keeps; a pipeline holds it to that.
+"""Tour, 3 of 7: a pass says what it needs, gives and keeps; a pipeline holds it to that.
 
 The order of passes is the list you write. An order that cannot work does not construct, and an
 observer watches each step.

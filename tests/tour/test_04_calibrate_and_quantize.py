@@ -1,4 +1,4 @@
-"""Tour, 4 of 6: from reals to integers, one marker at a time.
+"""Tour, 4 of 7: from reals to integers, one marker at a time.
 
 observe (identity) → fake_quant (snaps to a grid, still float) → integers. Each stage is a graph
 that runs, so each can be compared with the one before.

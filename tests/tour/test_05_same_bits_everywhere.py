@@ -1,4 +1,4 @@
-"""Tour, 5 of 6: the integer graph is the definition; every target equals it bit for bit.
+"""Tour, 5 of 7: the integer graph is the definition; every target equals it bit for bit.
 
 `compile` reads, simplifies, calibrates, quantizes, emits, and verifies the artifact on golden
 vectors. Here one model goes to several targets, and their outputs are compared as integers.

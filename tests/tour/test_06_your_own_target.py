@@ -1,4 +1,4 @@
-"""Tour, 6 of 6: a target of your own.
+"""Tour, 6 of 7: a target of your own.
 
 A target says what it wants quantized, what it cannot take, how it is written, and how it is opened.
 Everything before it (reading, fusing, calibrating) and after it (verifying, packaging, reporting)
