@@ -26,7 +26,7 @@ from qcompile.job import Job
 from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
-from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.choose_widths import Scaling, choose_widths
 from qcompile.passes.observe import Compare, Dump, Time, Verify
 from qcompile.passes.patterns import names
 from qcompile.passes.pipeline import Observer
@@ -84,7 +84,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     chosen = wanted_plan(job, by)
     recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
-    decided = Decided(str(recipe.widths.default), choices, chosen.plan, turned)
+    decided = Decided(str(recipe.widths.on(real)), choices, chosen.plan, turned)
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say, chosen.known)
@@ -167,6 +167,7 @@ def wanted_recipe(place: Target, options: Options) -> Recipe:
     widths = replace(
         own.widths,
         default=options.default_widths or own.widths.default,
+        scaling=Scaling.CALIBRATED if options.per_tensor else own.widths.scaling,
         overrides={**own.widths.overrides, **options.overrides},
     )
     activation = replace(own.activation, method=options.method)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qcompile.errors import UsageError
-from qcompile.ir.widths import Widths, parse_widths
+from qcompile.ir.widths import PER_TENSOR, Widths, parse_widths
 from qcompile.recipe_file import RecipeFile, read_recipe
 
 BITS = ("uniform", "auto")
@@ -105,6 +105,11 @@ class Options:
         return None if self.scheme is None else parse_widths(self.scheme)
 
     @property
+    def per_tensor(self) -> bool:
+        """`scheme` demands one scale for all tokens."""
+        return self.scheme is not None and self.scheme.lower().endswith(PER_TENSOR)
+
+    @property
     def overrides(self) -> dict[str, Widths]:
         """What `widths` says."""
         return {pattern: parse_widths(text) for pattern, text in self.widths.items()}
@@ -119,6 +124,7 @@ class Options:
             "rounding": self.rounding,
             "recipe": None if self.recipe_file is None else self.recipe_file.identity,
             "scheme": None if self.scheme is None else str(self.default_widths),
+            "per_tensor": self.per_tensor,
             "widths": {pattern: str(widths) for pattern, widths in self.overrides.items()},
             "exclude": list(self.exclude),
             "seed": self.seed,

@@ -96,9 +96,10 @@ def app(ctx: click.Context) -> None:
 @click.option("--rounding", type=click.Choice(ROUNDINGS), default="nearest", show_default=True,
               help="How weights of fewer than 8 bits take their integers: each the nearest, or "
               "together by what the layer reads; wants --calib.")  # fmt: skip
-@click.option("--scheme", "schemes", multiple=True, metavar="W4A8|PATTERN=W4A8",
-              help="Bits of weights and activations [default: the target's own]; repeatable, with "
-              "a pattern for single layers.")  # fmt: skip
+@click.option("--scheme", "schemes", multiple=True, metavar="W4A8[-g128][-token]|PATTERN=W4A8",
+              help="Bits of weights and activations [default: the target's own]; -g128: groups of "
+              "weights, -token: scales at run time, -tensor: none of these; repeatable, with a "
+              "pattern for single layers.")  # fmt: skip
 @click.option("--bits", metavar="uniform|auto", default="uniform", help="auto: chosen layer by "
               "layer, the least damage under --budget.")  # fmt: skip
 @click.option("--budget", metavar="size=8MB,bops=70G", help="Limits for --bits auto.")

@@ -8,8 +8,9 @@
 
 A unit is `@ q(scale, zero_point)`, per channel `@ q((0.1, 0.2), axis=0)`, in groups with `group`
 and `steps`. What a field of an operation shares with the result's type stands in the annotation
-only (`IMPLIED`); fields equal to their default are left out. Arrays and tuples of more than 16 numbers are `blob("digest")`, or
-`ramp(start, stop, each)` where they count up evenly. `dump(parse(dump(g), blobs(g))) == dump(g)`.
+only (`IMPLIED`); fields equal to their default are left out. Arrays and tuples of more than 16
+numbers are `blob("digest")`, or `ramp(start, stop, each)` where they count up evenly.
+`dump(parse(dump(g), blobs(g))) == dump(g)`.
 """
 
 from __future__ import annotations

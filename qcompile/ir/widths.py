@@ -11,7 +11,8 @@ WEIGHTS = range(2, 9)
 ACTIVATIONS = (4, 8)
 REAL = 16  # what A16 stands for: activations that stay real
 LEAST_GROUP = 8
-_SCHEME = re.compile(r"W(\d+)A(\d+)(?:-G(\d+))?(-TOKEN)?", re.IGNORECASE)
+PER_TENSOR = "-tensor"  # one scale for all tokens, also where a network would get more
+_SCHEME = re.compile(r"W(\d+)A(\d+)(?:-G(\d+))?(-TOKEN|-TENSOR)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +68,4 @@ def parse_widths(text: str) -> Widths:
         )
     weight, activation = int(found[1]), int(found[2])
     group = None if found[3] is None else int(found[3])
-    return Widths(weight, activation, group, found[4] is not None)
+    return Widths(weight, activation, group, (found[4] or "").upper() == "-TOKEN")

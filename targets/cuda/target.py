@@ -14,7 +14,7 @@ from qcompile.cache import default_cache
 from qcompile.errors import ArtifactError
 from qcompile.ir.graph import Graph
 from qcompile.ir.widths import W4A4, W4A8, W8A8
-from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.choose_widths import BY_NORMS, WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.cuda.build import Kernel
@@ -43,7 +43,7 @@ class CudaTarget:
     name: str
     summary: str
     chip: Chip
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default_factory=lambda: Recipe(widths=WidthRule(scaling=BY_NORMS)))
     emulates: str = ""
     exact: bool = True
     tolerance: float = 0.02
@@ -151,7 +151,7 @@ def where(library: CudaLibrary) -> str:
 
 def int8(chip: Chip) -> CudaTarget:
     """8-bit weights and activations."""
-    recipe = Recipe(options=(W4A8, W8A8))
+    recipe = Recipe(widths=WidthRule(scaling=BY_NORMS), options=(W4A8, W8A8))
     return CudaTarget(f"{chip.name}-int8", f"{_title(chip)}: 8-bit tensor cores", chip, recipe)
 
 
@@ -161,7 +161,7 @@ def int4(chip: Chip) -> CudaTarget:
         name=f"{chip.name}-int4",
         summary=f"{_title(chip)}: 4-bit tensor cores",
         chip=chip,
-        recipe=Recipe(widths=WidthRule(W4A4), options=(W4A4, W4A8, W8A8)),
+        recipe=Recipe(widths=WidthRule(W4A4, scaling=BY_NORMS), options=(W4A4, W4A8, W8A8)),
         emulates=int4_emulation(chip),
     )
 

@@ -12,6 +12,7 @@ from qcompile.errors import ArtifactError, TargetError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
+from qcompile.passes.choose_widths import BY_NORMS, WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Arrays, Emitted, Stages
 from qcompile.targets.borders import borders
@@ -33,7 +34,7 @@ class OnnxInteger:
     exact: bool = True
     tolerance: float = 0.02
     emulates: str = ""
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default_factory=lambda: Recipe(widths=WidthRule(scaling=BY_NORMS)))
     instructions: Mapping[str, str] = field(default_factory=lambda: _NATIVE)
 
     def deployed(self, stages: Stages) -> Graph:

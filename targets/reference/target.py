@@ -10,6 +10,7 @@ from typing import Any
 from qcompile.errors import TargetError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
+from qcompile.passes.choose_widths import BY_NORMS, WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.program.graph_file import read_graph, write_graph
 from qcompile.targets.base import Arrays, Emitted, Stages
@@ -27,7 +28,7 @@ class Reference:
     exact: bool = True
     tolerance: float = 0.0
     emulates: str = ""
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default_factory=lambda: Recipe(widths=WidthRule(scaling=BY_NORMS)))
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "native (numpy)"})
 
     def deployed(self, stages: Stages) -> Graph:

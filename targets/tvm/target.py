@@ -11,6 +11,7 @@ from qcompile.errors import ArtifactError
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import TensorType
+from qcompile.passes.choose_widths import BY_NORMS, WidthRule
 from qcompile.passes.recipe import Recipe
 from qcompile.targets.base import Emitted, Runtime, Stages
 from qcompile.targets.layers import layer_names
@@ -39,7 +40,7 @@ class NativeTarget:
     exact: bool = True
     tolerance: float = 0.02
     emulates: str = ""
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = field(default_factory=lambda: Recipe(widths=WidthRule(scaling=BY_NORMS)))
 
     def deployed(self, stages: Stages) -> Graph:
         """The integer graph."""

@@ -4,7 +4,7 @@ import pytest
 
 from qcompile.ir.graph import Graph
 from qcompile.ir.widths import W4A4, W4A8, W8A8, Widths
-from qcompile.passes.choose_widths import WidthRule, choose_widths
+from qcompile.passes.choose_widths import BY_NORMS, WidthRule, choose_widths
 from tests.helpers import read
 
 CHAIN = """
@@ -55,6 +55,31 @@ def test_what_is_asked_for_comes_before_every_rule(pattern: str):
 def test_of_several_patterns_the_last_one_counts():
     rule = WidthRule(overrides={"op:Conv": W4A4, "b": W4A8, "c": W4A8, "[c]": W4A4})
     assert choices(read(CHAIN), rule) == {"a": "W4A4", "b": "W4A8", "c": "W4A4", "y": "W4A4"}
+
+
+NORMED = """
+    def f(x: f32[1, 4, 6]):
+        w: f32[6, 6] = const(...)
+        n = %s
+        t = transpose(n, perm=(0, 1, 2))
+        y = mat_mul(t, w)
+        return y
+    """
+
+
+@pytest.mark.parametrize("norm", ["rms_norm(x, axis=2)", "layer_norm(x, axis=2)"])
+def test_products_behind_norms_are_scaled_at_run_time_where_the_rule_says_so(norm: str):
+    graph = read(NORMED % norm)
+    assert choices(graph, WidthRule(W4A8, ends=W8A8)) == {"y": "W8A8"}
+    assert choices(graph, WidthRule(W4A8, ends=W8A8, scaling=BY_NORMS)) == {"y": "W8A8-token"}
+
+
+def test_without_a_norm_they_are_not():
+    assert choices(read(NORMED % "relu(x)"), WidthRule(scaling=BY_NORMS)) == {"y": "W8A8"}
+
+
+def test_convolutions_never_are():
+    assert choices(read(CHAIN), WidthRule(scaling=BY_NORMS))["b"] == "W8A8"
 
 
 BETWEEN = {

@@ -126,7 +126,8 @@ def _over_rows(node: Node, x: Node, axis: int) -> TensorType:
         kind = parameter.type
         node.require(kind.elem == x.type.elem, f"parameter is {kind}, wants {x.type.elem}")
         ends = zip(reversed(kind.shape), reversed(x.type.shape), strict=False)
-        fits = kind.rank <= x.type.rank and all(d in (1, e) or isinstance(e, Symbol) for d, e in ends)
+        spreads = all(d in (1, e) or isinstance(e, Symbol) for d, e in ends)
+        fits = kind.rank <= x.type.rank and spreads
         node.require(fits, f"parameter is {kind}, which does not spread over {x.type}")
     return x.type
 
