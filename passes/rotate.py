@@ -21,9 +21,8 @@ from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import POLICIES, Wanted
-from qcompile.passes.transforms.changes import turning
 from qcompile.passes.transforms.constants import Change, with_changes
-from qcompile.passes.transforms.judging import Judges, Probes, after, error, judges
+from qcompile.passes.transforms.judging import Judges, Probes, after, errors, judges
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import Probe, collect_probes
 from qcompile.passes.transforms.readers import Contraction
@@ -85,16 +84,14 @@ class Rotate(Pass):
         self, site: RotationSite, own: Judges, wanted: Wanted, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        before = error(own, probes, None)
-        best, least, words = None, before * WORTH, "none"
-        for candidate in POLICIES[self.policy](wanted):
-            change = turning(candidate.matrices)
-            found = error(own, probes, change)
-            if found < least:
-                best, least, words = change, found, candidate.words
-        reached = before if best is None else least
-        self.tell(Note(self.name, site.name, site.role, words, before, reached))
-        return best
+        tried = list(POLICIES[self.policy](wanted))
+        before, found = errors(own, probes, [one.change for one in tried])
+        best = min(range(len(tried)), key=found.__getitem__, default=None)
+        if best is None or found[best] >= before * WORTH:
+            self.tell(Note(self.name, site.name, site.role, "none", before, before))
+            return None
+        self.tell(Note(self.name, site.name, site.role, tried[best].words, before, found[best]))
+        return tried[best].change
 
 
 def _takes_any(site: RotationSite) -> bool:

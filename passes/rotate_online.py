@@ -18,13 +18,14 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.types import Array
 from qcompile.numerics.hadamard import additions, block_size
+from qcompile.numerics.spreading import spread
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.online_hadamard import edge_of, insert_online
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.transforms.candidates import BLOCKS, Matrices, hadamard_blocks
+from qcompile.passes.transforms.candidates import BLOCKS
 from qcompile.passes.transforms.notes import Note, untold
-from qcompile.passes.transforms.probes import Probe, collect_probes
+from qcompile.passes.transforms.probes import Probe, Values, collect_probes
 from qcompile.passes.transforms.readers import Contraction
 
 
@@ -69,18 +70,29 @@ class RotateOnline(Pass):
 
     def _choose(self, site: OnlineSite, probes: Sequence[Probe]) -> int | None:
         """The best order of a Hadamard matrix for the site; None where none pays."""
-        before = sum(probe.own_error for probe in probes)
-        best, least = None, before / self.gain
-        for order in _orders(site.size):
-            matrix = hadamard_blocks(site.size, order, seed=self.seed)[0]
-            error = sum(_turned_error(probe, matrix) for probe in probes)
-            if error < least:
-                best, least = order, error
-        words = "none" if best is None else f"online hadamard of {best}"
-        reason = "" if best is None else f"{_cost(site.size, best)} additions for each vector"
-        after = before if best is None else least
-        self.tell(Note(self.name, site.name, site.role, words, before, after, reason))
+        orders = tuple(_orders(site.size))
+        rows = [self._errors(probe, orders) for probe in probes]
+        before, *found = (sum(column, 0.0) for column in zip(*rows, strict=True))
+        error, best = min(zip(found, orders, strict=True), default=(before, 0))
+        if not best or error >= before / self.gain:
+            self.tell(Note(self.name, site.name, site.role, "none", before, before))
+            return None
+        words = f"online hadamard of {best}"
+        reason = f"{_cost(site.size, best)} additions for each vector"
+        self.tell(Note(self.name, site.name, site.role, words, before, error, reason))
         return best
+
+    def _errors(self, probe: Probe, orders: Sequence[int]) -> list[float]:
+        """Without a transform, and with x·T in place of x and T^-1 in the weight for each order."""
+        edge = edge_of(probe.node)
+        assert edge is not None
+        operands, weights = sides = probe.sides()
+        found = [probe.error(sides, sides)]
+        for order in orders:
+            turned = [_turned(x, edge.axis, order, self.seed) for x in operands]
+            narrow = _turned(weights, edge.weight_axis, order, self.seed)
+            found.append(probe.error(sides, (turned, narrow)))
+        return found
 
 
 def contractions(site: OnlineSite) -> tuple[Contraction, ...]:
@@ -101,13 +113,7 @@ def _cost(size: int, order: int) -> int:
     return size // order * additions(order)
 
 
-def _turned_error(probe: Probe, matrix: Matrices) -> float:
-    """With x·T in place of x and T^-1 in the weight."""
-    edge = edge_of(probe.node)
-    assert edge is not None
-    operands = [_times(x, edge.axis, matrix) for x in probe.operands]
-    return probe.error(operands, _times(probe.weights, edge.weight_axis, matrix))
-
-
-def _times(values: Matrices, axis: int, matrix: Matrices) -> Matrices:
-    return np.moveaxis(np.moveaxis(values, axis, -1) @ matrix, -1, axis)
+def _turned(values: Values, axis: int, order: int, seed: int) -> Values:
+    moved = np.moveaxis(values, axis, -1)
+    rows = spread(moved.reshape(-1, moved.shape[-1]), order=order, seed=seed)
+    return np.moveaxis(rows.reshape(moved.shape), -1, axis)

@@ -24,7 +24,7 @@ from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
-from qcompile.passes.transforms.judging import Judges, Probes, after, error
+from qcompile.passes.transforms.judging import Judges, Probes, after, errors
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import Probe, collect_probes
 from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
@@ -86,17 +86,15 @@ class Smooth(Pass):
         self, site: ScalingSite, own: Sequence[Reader], seen: Seen, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        reached = Judges(tuple(own))
-        before = error(reached, probes, None)
-        best, least, words = None, before * WORTH, "none"
-        for candidate in POLICIES[self.policy](seen, self.alpha):
-            change = scaling(candidate.scales)
-            found = error(reached, probes, change)
-            if found < least:
-                best, least, words = change, found, candidate.words
-        left = before if best is None else least
-        self.tell(Note(self.name, site.name, site.role, words, before, left))
-        return best
+        tried = list(POLICIES[self.policy](seen, self.alpha))
+        changes = [scaling(candidate.scales) for candidate in tried]
+        before, found = errors(Judges(tuple(own)), probes, changes)
+        best = min(range(len(tried)), key=found.__getitem__, default=None)
+        if best is None or found[best] >= before * WORTH:
+            self.tell(Note(self.name, site.name, site.role, "none", before, before))
+            return None
+        self.tell(Note(self.name, site.name, site.role, tried[best].words, before, found[best]))
+        return changes[best]
 
 
 def _apart(

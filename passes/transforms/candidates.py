@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.numerics.hadamard import block_size
-from qcompile.numerics.rotations import klt, klt_hadamard, transformed
+from qcompile.numerics.rotations import klt, klt_hadamard
+from qcompile.passes.transforms.changes import behind, scaling, spreading, turning
+from qcompile.passes.transforms.constants import Change
 from qcompile.passes.transforms.smoothing import Seen, smoothquant
 
 Matrices = NDArray[Any]
@@ -37,10 +38,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Matrices, [1, size, size] or one for each block, and the words for them."""
+    """What it does to vectors, and the words for it."""
 
     words: str
-    matrices: Matrices
+    change: Change
 
 
 def whole(wanted: Wanted) -> Iterator[Candidate]:
@@ -48,7 +49,7 @@ def whole(wanted: Wanted) -> Iterator[Candidate]:
     order = block_size(wanted.size)
     if order > 1:
         words = "hadamard" if order == wanted.size else f"hadamard of blocks of {order}"
-        yield Candidate(words, hadamard_blocks(wanted.size, order, seed=wanted.seed))
+        yield Candidate(words, spreading(order, seed=wanted.seed))
 
 
 def blocks(wanted: Wanted) -> Iterator[Candidate]:
@@ -56,19 +57,20 @@ def blocks(wanted: Wanted) -> Iterator[Candidate]:
     for order in BLOCKS:
         if order < wanted.size and wanted.size % order == 0:
             words = f"hadamard of blocks of {order}"
-            yield Candidate(words, hadamard_blocks(wanted.size, order, seed=wanted.seed))
+            yield Candidate(words, spreading(order, seed=wanted.seed))
 
 
 def even(wanted: Wanted) -> Iterator[Candidate]:
     """K·H: all channels get the same variance."""
     if wanted.moments is not None:
-        yield Candidate("klt-hadamard", np.stack([klt_hadamard(m) for m in wanted.moments]))
+        matrices = np.stack([klt_hadamard(m) for m in wanted.moments])
+        yield Candidate("klt-hadamard", turning(matrices))
 
 
 def principal(wanted: Wanted) -> Iterator[Candidate]:
     """K alone: for comparison, since it gathers what K·H spreads."""
     if wanted.moments is not None:
-        yield Candidate("klt", np.stack([klt(m) for m in wanted.moments]))
+        yield Candidate("klt", turning(np.stack([klt(m) for m in wanted.moments])))
 
 
 def scaled(wanted: Wanted) -> Iterator[Candidate]:
@@ -78,12 +80,12 @@ def scaled(wanted: Wanted) -> Iterator[Candidate]:
     for alpha in ALPHAS:
         down = 1 / smoothquant(wanted.seen, alpha)
         words = f"smoothquant alpha={alpha:g}"
-        yield Candidate(words, down[:, :, None] * np.eye(wanted.size))
+        scales = scaling(down)
+        yield Candidate(words, scales)
         smooth = replace(wanted, moments=_between(down, wanted.moments))
         for policy in (whole, even):
             for turn in policy(smooth):
-                matrices = down[:, :, None] * turn.matrices
-                yield Candidate(f"{words}, {turn.words}", matrices)
+                yield Candidate(f"{words}, {turn.words}", behind(scales, turn.change))
 
 
 def best(wanted: Wanted) -> Iterator[Candidate]:
@@ -100,12 +102,6 @@ POLICIES: Mapping[str, Callable[[Wanted], Iterator[Candidate]]] = {
     "klt": principal,
 }
 """What `rotate` may try."""
-
-
-def hadamard_blocks(size: int, order: int, *, seed: int) -> Matrices:
-    """diag(ε)·(I ⊗ H)/√order, [1, size, size]."""
-    found = transformed(np.eye(size), axis=1, size=order, seed=seed)
-    return (found / sqrt(order))[None]
 
 
 def _between(down: Matrices, moments: Matrices | None) -> Matrices | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.analysis.axes.members import Indices, Member
+from qcompile.numerics.spreading import spread
 from qcompile.passes.transforms.constants import Change
 
 Values = NDArray[Any]
@@ -38,6 +39,16 @@ def turning(matrices: Values) -> Change:
         return result
 
     return change
+
+
+def spreading(order: int, *, seed: int) -> Change:
+    """v · diag(ε)·(I ⊗ H)/√order on every member: it is orthogonal, so T^-T is T."""
+    return lambda member, rows, ids: spread(rows, order=order, seed=seed)
+
+
+def behind(first: Change, second: Change) -> Change:
+    """`second` on what `first` gave."""
+    return lambda member, rows, ids: second(member, first(member, rows, ids), ids)
 
 
 def altered(member: Member, array: Values, change: Change) -> Values:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TypeVar
 
-from numpy.typing import NDArray
-
-from qcompile.analysis.axes.members import Member
 from qcompile.analysis.axes.sites import Site
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.passes.roles import activations
 from qcompile.passes.transforms.changes import altered
 from qcompile.passes.transforms.constants import Change
-from qcompile.passes.transforms.probes import Probe, constant_weight, probe
+from qcompile.passes.transforms.probes import Alteration, Probe, constant_weight, few_outputs
 from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
 
 JUDGES = 16  # contractions that judge one site, evenly spaced along the graph
 Probes = Mapping[Contraction, Probe]
-Values = NDArray[Any]
 T = TypeVar("T")
 
 
@@ -42,46 +39,44 @@ def judges(graph: Graph, site: Site) -> Judges:
     return Judges(_few(readers(graph, site)), _few(writers(graph, site)))
 
 
-def error(own: Judges, probes: Probes, change: Change | None) -> float:
-    """The relative errors of what is read, and of the weights that write, summed."""
-    read = sum(_read_error(reader, probes[reader.node], change) for reader in own.readers)
-    return read + sum(_written_error(w, probes[w.node], change) for w in own.writers)
+def errors(own: Judges, probes: Probes, changes: Sequence[Change]) -> tuple[float, list[float]]:
+    """The relative errors of what is read, and of the weights that write, summed: as they are, and
+    after each of the changes. Each weight is loaded once, one after the other."""
+    rows = [_read_errors(r, probes[r.node], changes) for r in own.readers]
+    rows += [_written_errors(w, probes[w.node], changes) for w in own.writers]
+    before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
+    return before, after
 
 
 def after(probes: Probes, site: Site, change: Change) -> dict[Contraction, Probe]:
-    """All probes, those that the site reaches with their new operands, weights and results."""
-    members: dict[Node, list[Member]] = {}
+    """All probes, those that the site reaches with their new operands and weights."""
+    members: dict[Node, list[Alteration]] = {}
     for member in site.members:
-        members.setdefault(member.value, []).append(member)
-    return {node: _after(own, members, change) for node, own in probes.items()}
+        members.setdefault(member.value, []).append((member, change))
+    return {node: _after(own, members) for node, own in probes.items()}
 
 
-def _after(own: Probe, members: Mapping[Node, list[Member]], change: Change) -> Probe:
+def _after(own: Probe, members: Mapping[Node, list[Alteration]]) -> Probe:
     at_edge = members.get(activations(own.node)[0], [])
     at_weight = members.get(constant_weight(own.node), [])
-    if not at_edge and not at_weight:
-        return own
-    operands = tuple(_all_altered(x, at_edge, change) for x in own.operands)
-    weights = _all_altered(own.weights, at_weight, change)
-    return probe(own.node, operands, weights, widths=own.widths, recipe=own.recipe)
+    return replace(own, at_edge=(*own.at_edge, *at_edge), at_weight=(*own.at_weight, *at_weight))
 
 
-def _all_altered(array: Values, members: list[Member], change: Change) -> Values:
-    for member in members:
-        array = altered(member, array, change)
-    return array
+def _read_errors(reader: Reader, own: Probe, changes: Sequence[Change]) -> list[float]:
+    across = any(block.axis != reader.weight.axis for block in reader.weight.blocks)
+    operands, weights = (own.operands, own.weights) if across else own.sides()
+    found = [own.error((operands, weights), (operands, weights))]
+    for change in changes:
+        turned = [altered(reader.edge, x, change) for x in operands]
+        sides = turned, altered(reader.weight, weights, change)
+        found.append(own.error((operands, weights), sides))
+    return found
 
 
-def _read_error(reader: Reader, own: Probe, change: Change | None) -> float:
-    if change is None:
-        return own.own_error
-    operands = [altered(reader.edge, x, change) for x in own.operands]
-    return own.error(operands, altered(reader.weight, own.weights, change))
-
-
-def _written_error(writer: Writer, own: Probe, change: Change | None) -> float:
-    found = own.weights if change is None else altered(writer.weight, own.weights, change)
-    return own.weight_error(found)
+def _written_errors(writer: Writer, own: Probe, changes: Sequence[Change]) -> list[float]:
+    weights = own.weights
+    turned = (altered(writer.weight, weights, change) for change in changes)
+    return [own.weight_error(few_outputs(own.node, each)) for each in chain((weights,), turned)]
 
 
 def _few(items: tuple[T, ...]) -> tuple[T, ...]:

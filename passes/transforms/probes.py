@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.analysis.axes.members import Member
 from qcompile.calibrate.units import activation_format
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -20,48 +20,62 @@ from qcompile.ir.types import F32, Array, TensorType
 from qcompile.ir.widths import Widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import activations, weight
+from qcompile.passes.transforms.changes import altered
+from qcompile.passes.transforms.constants import Change
 from qcompile.passes.transforms.readers import Contraction
 from qcompile.passes.weight_units import weight_unit
 
 VECTORS = 256  # of a matrix product's operand
+OUTPUTS = 512  # of its columns
 PICTURES = 2  # samples of all other operands
 Values = NDArray[Any]
+Alteration: TypeAlias = tuple[Member, Change]
+Sides: TypeAlias = tuple[Sequence[Values], Values]
+"""Operands and weight."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A contraction with some of the operands it meets, its weight, and the formats of both.
+    """A contraction with some of the vectors it meets, and the formats of these and its weight.
 
-    `wanted` are its real results, which a change of operands and weight is to leave as they are.
+    `at_edge` and `at_weight` are the changes decided so far. Numbers are computed when asked for,
+    in float64, and not kept: the weights of a large model do not fit into memory.
     """
 
     node: Contraction
-    operands: tuple[Values, ...]
-    weights: Values
-    wanted: tuple[Values, ...]
+    seen: tuple[Array, ...]
     widths: Widths
     recipe: Recipe
+    at_edge: tuple[Alteration, ...] = ()
+    at_weight: tuple[Alteration, ...] = ()
 
-    @cached_property
-    def own_error(self) -> float:
-        """That of its own operands and weight."""
-        return self.error(self.operands, self.weights)
+    @property
+    def operands(self) -> tuple[Values, ...]:
+        """What it reads."""
+        return tuple(_through(x, self.at_edge) for x in self.seen)
 
-    def error(self, operands: Sequence[Values], weights: Values) -> float:
-        """Σ(y' − y)² / Σy², y' from these operands and this weight, quantized; y is `wanted`."""
-        narrow = self._quantized_weight(weights)
-        found = [product(self.node, x, narrow) for x in self._quantized(operands)]
-        noise = sum(_power(y - x) for y, x in zip(found, self.wanted, strict=True))
-        return noise / self._signal if self._signal > 0 else noise
+    @property
+    def weights(self) -> Values:
+        """What it reads that with."""
+        return _through(constant_weight(self.node).array, self.at_weight)
+
+    def sides(self) -> Sides:
+        """Operands and weight, of a matrix at most `OUTPUTS` columns: each counts alike."""
+        return self.operands, few_outputs(self.node, self.weights)
+
+    def error(self, real: Sides, changed: Sides) -> float:
+        """Σ(y' − y)² / Σy²; y is what the real sides give, y' the changed ones quantized."""
+        narrow = self._quantized_weight(changed[1])
+        wanted = [product(self.node, x, real[1]) for x in real[0]]
+        found = [product(self.node, x, narrow) for x in self._quantized(changed[0])]
+        noise = sum(_power(y - x) for y, x in zip(found, wanted, strict=True))
+        signal = sum(_power(y) for y in wanted)
+        return noise / signal if signal > 0 else noise
 
     def weight_error(self, weights: Values) -> float:
         """Σ(w' − w)² / Σw² for a weight in place of its own, quantized as that is."""
         power, error = _power(weights), _power(self._quantized_weight(weights) - weights)
         return error / power if power > 0 else error
-
-    @cached_property
-    def _signal(self) -> float:
-        return sum(_power(y) for y in self.wanted)
 
     def _quantized(self, operands: Sequence[Values]) -> list[Values]:
         narrow = [x.astype(np.float32) for x in operands]
@@ -85,17 +99,11 @@ class Probe:
         return FakeQuant(w, spec.elem, unit).evaluate(w.array).astype(np.float64)
 
 
-def probe(
-    node: Contraction,
-    operands: tuple[Values, ...],
-    weights: Values,
-    *,
-    widths: Widths,
-    recipe: Recipe,
-) -> Probe:
-    """With the results that these operands and this weight have."""
-    wanted = tuple(product(node, x, weights) for x in operands)
-    return Probe(node, operands, weights, wanted, widths, recipe)
+def few_outputs(node: Contraction, weights: Values) -> Values:
+    """Evenly spaced columns of a matrix that vectors are multiplied with; all of others."""
+    if not _by_vectors(node) or weights.shape[1] <= OUTPUTS:
+        return weights
+    return weights[:, np.arange(OUTPUTS) * weights.shape[1] // OUTPUTS]
 
 
 def product(node: Contraction, x: Values, w: Values) -> Values:
@@ -132,9 +140,7 @@ def collect_probes(
         value = activations(node)[0]
         seen = values[value]
         joined = seen if value in whole else [np.concatenate(seen, axis=-2)]
-        operands = tuple(x.astype(np.float64) for x in joined)
-        own = constant_weight(node).array.astype(np.float64)
-        result[node] = probe(node, operands, own, widths=widths, recipe=recipe)
+        result[node] = Probe(node, tuple(joined), widths, recipe)
     return result
 
 
@@ -153,6 +159,13 @@ def _spread(x: Array, count: int) -> Array:
     kept = min(count, total)
     places = np.arange(kept) * total // kept
     return x[..., places, :]
+
+
+def _through(array: Array, alterations: Iterable[Alteration]) -> Values:
+    wide = array.astype(np.float64)
+    for member, change in alterations:
+        wide = altered(member, wide, change)
+    return wide
 
 
 def _power(x: Values) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from qcompile.analysis.axes.members import Member
 from qcompile.calibrate.channels import Channels, channels
 from qcompile.calibrate.collect import in_order
 from qcompile.errors import CalibrationError
+from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
@@ -59,10 +61,13 @@ def collect_moments(
 ) -> list[Moments | None]:
     """E[xᵀx] over the vectors of all members of a group, each member weighted to the same power.
 
-    None for a group in which some block has fewer vectors than channels.
+    None for a group in which some block has fewer vectors than channels; nothing is summed for it.
     """
+    drawn = list(samples)
     places: dict[Node, list[tuple[int, int]]] = {}
     for g, members in enumerate(groups):
+        if not _enough(members, len(drawn)):
+            continue
         for m, member in enumerate(members):
             places.setdefault(member.value, []).append((g, m))
 
@@ -73,11 +78,24 @@ def collect_moments(
         return found
 
     total: dict[tuple[int, int], tuple[Moments, int]] = {}
-    for part in in_order(one, samples, threads=threads):
+    for part in in_order(one, drawn if places else (), threads=threads):
         for key, (products, count) in part.items():
             known, before = total.get(key, (0.0, 0))
             total[key] = known + products, before + count
-    return [_moment([total[g, m] for m in range(len(members))]) for g, members in enumerate(groups)]
+    return [
+        _moment([total[g, m] for m in range(len(members)) if (g, m) in total])
+        for g, members in enumerate(groups)
+    ]
+
+
+def _enough(members: Sequence[Member], samples: int) -> bool:
+    """As many vectors as channels, if they are spread evenly over the blocks."""
+    rows = 0
+    for member in members:
+        blocks = prod(int(block.coordinates.max()) + 1 for block in member.blocks)
+        shape = static(member.value.type.shape)
+        rows += samples * prod(shape) // (member.size * blocks)
+    return bool(members) and rows >= members[0].size
 
 
 def _products(member: Member, value: Array) -> tuple[Moments, int]:
