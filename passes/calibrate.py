@@ -13,7 +13,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe, Spec
-from qcompile.ir.ops.shape import Concat
+from qcompile.ir.ops.shape import Concat, Gather
 from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.unit import Affine
@@ -119,6 +119,8 @@ def _settle_weight(node: Node) -> Node | None:
             pass
         case MatMul(a=Observe(x=Const() as w, spec=spec) as seen, b=x, bias=bias):
             pass
+        case Gather(x=Observe(x=Const() as w, spec=spec) as seen, indices=x):
+            bias = None
         case _:
             return None
     unit = weight_unit(w, spec, bias if isinstance(bias, Const) else None, unit_of(x))

@@ -9,6 +9,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic, Observe
+from qcompile.ir.ops.shape import Gather
 from qcompile.ir.ops.source import Const, Input
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.dynamic_products import Scaled, dynamic_product, is_dynamic
@@ -16,6 +17,7 @@ from qcompile.passes.forms import Forms
 from qcompile.passes.integer_forms import integer_form
 from qcompile.passes.invariants import CALIBRATED, INTEGER
 from qcompile.passes.recipe import Recipe
+from qcompile.passes.tables import is_lookup, looked_up
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Quantize(Pass):
         forms = Forms(graph)
         scaled: dict[Node, Scaled] = {}
         for node in graph.nodes:
-            if not _place_dynamic(node, forms, scaled):
+            if not _place_inner(node, forms, scaled):
                 _place(node, forms, self.recipe)
         return graph.map_outputs(forms.real)
 
@@ -47,14 +49,17 @@ class Quantize(Pass):
 MARKS = (FakeQuant, FakeQuantDynamic, Observe)
 
 
-def _place_dynamic(node: Node, forms: Forms, scaled: dict[Node, Scaled]) -> bool:
-    """Products that scale at run time; their operands are reals to everything else."""
+def _place_inner(node: Node, forms: Forms, scaled: dict[Node, Scaled]) -> bool:
+    """What has integers inside and is real to everything else: products that scale at run time,
+    rows of a table."""
     value: Node | None = None
     match node:
         case FakeQuantDynamic(x=x):
             value = forms.real(x)
         case MatMul() if is_dynamic(node):
             value = dynamic_product(node, forms, scaled)
+        case Gather() if is_lookup(node):
+            value = looked_up(node, forms)
         case _:
             pass
     if value is not None:

@@ -19,6 +19,7 @@ from qcompile.passes.demand import Demand, demand, observed_widths, takes_reals
 from qcompile.passes.invariants import FUSED, SPECIFIED, STATIC
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import Role, activations, weight
+from qcompile.passes.tables import mark_table
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class _Marker:
             bare = self._mark_vectors(node, bare, choice.widths.activation)
         if choice is not None and (real or self._demand.roles[node] is Role.ACCUMULATE):
             bare = mark_weight(bare, self._recipe, choice.widths)
+        bare = mark_table(bare, self._recipe)
         self._bare[node] = self._seen[node] = bare
         moved = self._demand.roles[node] is Role.MOVE
         for place, bits in enumerate(self._widths.get(node, ())):

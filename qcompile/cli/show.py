@@ -98,7 +98,8 @@ def _coverage(found: Facts) -> str:
     ops, total = found["ops_integer"], found["ops_total"]
     text = f"{ops} of {total} operations and {share(found['macs_integer'], found['macs_total'])} "
     text += "of the MACs in integers"
-    low = total and (2 * ops < total or 2 * found["macs_integer"] < found["macs_total"])
+    macs = found["macs_total"]
+    low = 2 * found["macs_integer"] < macs if macs else 2 * ops < total
     return f"{text}: LOW COVERAGE, most of this model stays in float" if low else text
 
 
