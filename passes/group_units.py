@@ -19,7 +19,7 @@ from qcompile.ir.types import I8, Scalar
 Values = NDArray[Any]
 FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 1.05, 1.1)  # channel scales tried, of the one that just fits
 NEAR = (0, 1, -1, -2, -3)
-AT_ONCE = 1 << 21  # weights
+AT_ONCE = 1 << 16  # weights, so that they stay in cache
 
 
 def greatest_step(elem: Scalar) -> int:
@@ -36,48 +36,59 @@ def group_steps(rows: Values, scales: Values, elem: Scalar, group: int) -> bytes
     """The best step of every group, row-major [rows x groups]; all are tried."""
     every = range(1, greatest_step(elem) + 1)
     parts = zip(_parts(rows), _parts(scales, like=rows), strict=True)
-    found = [_best(_in_groups(part, group), scale, elem, every)[0] for part, scale in parts]
+    found = [_Blocks(part, elem, group).best(scale, every)[0] for part, scale in parts]
     return np.concatenate(found).astype(np.uint8).tobytes()
 
 
 def _channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
-    blocks = _in_groups(rows, group)
+    blocks = _Blocks(rows, elem, group)
     fits: Values = np.abs(rows).max(1) / (elem.hi * greatest_step(elem))
-    best, least = fits.copy(), np.full(fits.shape, np.inf)
+    best, least = fits.astype(np.float64), np.full(fits.shape, np.inf)
     for factor in FACTORS:
-        scale = np.maximum(fits * factor, np.finfo(np.float32).tiny)
-        cost = _best(blocks, scale, elem, _near(blocks, scale, elem))[1].sum(1)
+        scale = np.maximum(fits * factor, np.finfo(np.float32).tiny, dtype=np.float64)
+        cost = blocks.best(scale, blocks.near(scale))[1].sum(1)
         better = cost < least
         best, least = np.where(better, scale, best), np.minimum(cost, least)
     return np.where(fits > 0, best, 0.0)
 
 
-def _near(blocks: Values, scales: Values, elem: Scalar) -> Iterator[Values]:
-    """Steps about the one that clips nothing, mostly below it: the best is seldom elsewhere."""
-    below = np.floor(np.abs(blocks).max(2) / (scales[:, None] * elem.hi))
-    return (np.clip(below + offset, 1, greatest_step(elem)) for offset in NEAR)
+class _Blocks:
+    """Groups of weights, and room for what becomes of them under a scale."""
 
+    def __init__(self, rows: Values, elem: Scalar, group: int) -> None:
+        self.values, self.elem = _in_groups(rows, group), elem
+        self.power = np.einsum("rgi,rgi->rg", self.values, self.values)
+        self.peaks: Values = np.abs(self.values).max(2)
+        self._room = np.empty_like(self.values)
 
-def _best(
-    blocks: Values, scales: Values, elem: Scalar, tried: Iterable[Values | int]
-) -> tuple[Values, Values]:
-    """Steps and costs [rows, groups] of the best of those tried; of equals the first."""
-    best = np.ones(blocks.shape[:2])
-    least = np.full(best.shape, np.inf)
-    for step in tried:
-        cost = _cost(blocks, scales[:, None] * step, elem)
-        better = cost < least
-        best, least = np.where(better, step, best), np.minimum(cost, least)
-    return best, least
+    def near(self, scales: Values) -> Iterator[Values]:
+        """Steps about the one that clips nothing, mostly below it: the best is seldom elsewhere."""
+        below = np.floor(self.peaks / (scales[:, None] * self.elem.hi))
+        return (np.clip(below + offset, 1, greatest_step(self.elem)) for offset in NEAR)
 
+    def best(self, scales: Values, tried: Iterable[Values | int]) -> tuple[Values, Values]:
+        """Steps and costs [rows, groups] of the best of those tried; of equals the first."""
+        best = np.ones(self.power.shape)
+        least = np.full(best.shape, np.inf)
+        for step in tried:
+            cost = self.cost(scales[:, None] * step)
+            better = cost < least
+            best, least = np.where(better, step, best), np.minimum(cost, least)
+        return best, least
 
-def _cost(blocks: Values, scale: Values, elem: Scalar) -> Values:
-    """Σ e² + n · (Σ w·e)² / Σ w² of every group, e = w − quantized: see `least_error`."""
-    wide = scale[..., None]
-    error = blocks - wide * np.clip(np.rint(blocks / wide), elem.lo, elem.hi)
-    power = np.maximum(np.square(blocks).sum(2), np.finfo(np.float64).tiny)
-    common = np.square((blocks * error).sum(2)) / power
-    return np.square(error).sum(2) + blocks.shape[2] * common
+    def cost(self, scale: Values) -> Values:
+        """Σ e² + n · (Σ w·e)² / Σ w² of every group, e = w − s·q: see `least_error`.
+
+        Both sums follow from Σ w², Σ w·q and Σ q².
+        """
+        q = np.multiply(self.values, (1 / scale)[..., None], out=self._room)
+        np.rint(q, out=q)
+        np.maximum(q, self.elem.lo, out=q)
+        np.minimum(q, self.elem.hi, out=q)
+        along = scale * np.einsum("rgi,rgi->rg", self.values, q)
+        error = self.power - 2 * along + scale**2 * np.einsum("rgi,rgi->rg", q, q)
+        common = np.square(self.power - along) / np.maximum(self.power, np.finfo(np.float64).tiny)
+        return np.maximum(error, 0.0) + self.values.shape[2] * common
 
 
 def _in_groups(rows: Values, group: int) -> Values:

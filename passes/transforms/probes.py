@@ -26,7 +26,7 @@ from qcompile.passes.transforms.readers import Contraction
 from qcompile.passes.weight_units import weight_unit
 
 VECTORS = 256  # of a matrix product's operand
-OUTPUTS = 512  # of its columns
+OUTPUTS = 256  # of its columns
 PICTURES = 2  # samples of all other operands
 Values = NDArray[Any]
 Alteration: TypeAlias = tuple[Member, Change]
