@@ -24,6 +24,7 @@ PASSES: Mapping[str, str] = {
     "rotate": "qcompile.passes.rotate:Rotate",
     "rotate-online": "qcompile.passes.rotate_online:RotateOnline",
     "smooth": "qcompile.passes.smooth:Smooth",
+    "balance": "qcompile.passes.balance:Balance",
     "specify": "qcompile.passes.specify:Specify",
     "calibrate": "qcompile.passes.calibrate:Calibrate",
     "round-weights": "qcompile.passes.round_weights:RoundWeights",

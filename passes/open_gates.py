@@ -7,6 +7,7 @@ section 4.2, smooth-fused rotation).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ import numpy as np
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Mul
+from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.pointwise import Sigmoid, Silu
 from qcompile.ir.ops.shape import Reshape, Transpose
 from qcompile.ir.ops.source import Const, const
@@ -30,7 +32,7 @@ class OpenGates(Pass):
     keeps: ClassVar[Meaning] = Meaning.CLOSELY
 
     def run(self, graph: Graph) -> Graph:
-        """Every silu that products of two values read, through moves, and nothing else."""
+        """Every silu that a product of two values reads, and else only products and weights."""
         return rewrite(graph, _opened)
 
 
@@ -46,16 +48,26 @@ def _opened(node: Node, site: Site) -> Node | None:
 
 
 def _gates(value: Node, graph: Graph) -> bool:
-    """All that reads the value, behind moves, multiplies it with another computed value."""
-    users = graph.users.get(value, ())
-    return bool(users) and value not in graph.results and all(_multiplies(u, graph) for u in users)
+    """All that reads the value, behind moves, takes a scale on, and one multiplies two values."""
+    users = tuple(_readers(value, graph))
+    return all(map(_takes_scales, users)) and any(map(_multiplies, users))
 
 
-def _multiplies(user: Node, graph: Graph) -> bool:
-    match user:
-        case Mul(a=a, b=b):
-            return not isinstance(a, Const) and not isinstance(b, Const)
-        case Reshape() | Transpose():
-            return _gates(user, graph)
-        case _:
-            return False
+def _readers(value: Node, graph: Graph) -> Iterator[Node]:
+    """What reads the value behind moves; a value that is an output as well."""
+    if value in graph.results:
+        yield value
+    for user in graph.users.get(value, ()):
+        if isinstance(user, Reshape | Transpose):
+            yield from _readers(user, graph)
+        else:
+            yield user
+
+
+def _takes_scales(user: Node) -> bool:
+    """A product passes them on, a weight that sums over the channels takes them."""
+    return isinstance(user, Mul) or (isinstance(user, MatMul) and isinstance(user.b, Const))
+
+
+def _multiplies(user: Node) -> bool:
+    return isinstance(user, Mul) and not isinstance(user.a, Const) and not isinstance(user.b, Const)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.analysis.axes import ScalingSite, scaling_sites
+from qcompile.analysis.axes.members import Member
 from qcompile.calibrate.channels import Channels
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
@@ -66,12 +67,15 @@ class Smooth(Pass):
         sites = _apart({site: readers(graph, site) for site in scaling_sites(graph)})
         if not sites:
             return graph
-        leads = [site.lead for site in sites]
-        seen = collect_channels(graph, leads, self.samples, threads=self.threads)
+        edges = {site: _edges(site, own) for site, own in sites.items()}
+        every = [edge for own in edges.values() for edge in own]
+        seen = iter(collect_channels(graph, every, self.samples, threads=self.threads))
         probes = self._probes(graph, [r.node for own in sites.values() for r in own])
         changes: list[tuple[ScalingSite, Change]] = []
-        for (site, own), stats in zip(sites.items(), seen, strict=True):
-            found = self._choose(site, own, _seen(graph, site, own, stats, probes), probes)
+        for site, own in sites.items():
+            made = [_own(w, probes) for w in writers(graph, site)]
+            views = [_seen(site, own, next(seen), made, probes) for _ in edges[site]]
+            found = self._choose(site, own, views, probes)
             if found is not None:
                 changes.append((site, found))
                 probes = after(probes, site, found)
@@ -83,10 +87,15 @@ class Smooth(Pass):
         return collect_probes(graph, widths, self.samples, self.recipe)
 
     def _choose(
-        self, site: ScalingSite, own: Sequence[Reader], seen: Seen, probes: Probes
+        self,
+        site: ScalingSite,
+        own: Sequence[Reader],
+        views: Sequence[Seen],
+        probes: Probes,
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        tried = list(POLICIES[self.policy](seen, self.alpha))
+        policy = POLICIES[self.policy]
+        tried = [candidate for seen in views for candidate in policy(seen, self.alpha)]
         changes = [scaling(candidate.scales) for candidate in tried]
         before, found = errors(Judges(tuple(own)), probes, changes)
         best = min(range(len(tried)), key=found.__getitem__, default=None)
@@ -108,29 +117,35 @@ def _apart(
     return {site: found for site, found in sites.items() if found and site in kept}
 
 
+def _edges(site: ScalingSite, own: Sequence[Reader]) -> list[Member]:
+    """What is read, each value once: any of them may be the one to smooth."""
+    found = {r.edge.value: r.edge for r in own if r.edge.exponent == site.lead.exponent}
+    return list(found.values()) or [site.lead]
+
+
 def _seen(
-    graph: Graph,
     site: ScalingSite,
     own: Sequence[Reader],
     stats: Sequence[Channels],
+    made: Sequence[tuple[Values, Values]],
     probes: Probes,
 ) -> Seen:
     """What a policy looks at."""
     shape = (site.count, site.size)
     read = [peaks(r.weight.rows(probes[r.node].weights), shape) for r in own]
-    made = [peaks(w.weight.rows(_own(w, probes)), shape) for w in writers(graph, site)]
     return Seen(
         _stacked([s.largest for s in stats], shape),
         _stacked([s.magnitude for s in stats], shape),
         np.maximum.reduce(read),
-        np.maximum.reduce(made) if made else np.ones(shape),
+        np.maximum.reduce([peaks(rows, shape) for rows in made]) if made else np.ones(shape),
     )
 
 
-def _own(writer: Writer, probes: Probes) -> Values:
-    """Its weight as it is by now."""
+def _own(writer: Writer, probes: Probes) -> tuple[Values, Values]:
+    """The channels of its weight as it is by now, and the block of each."""
     found = probes.get(writer.node)
-    return writer.weight.value.evaluate() if found is None else found.weights
+    weights = writer.weight.value.evaluate() if found is None else found.weights
+    return writer.weight.rows(weights)
 
 
 def _stacked(blocks: Sequence[Values], shape: tuple[int, int]) -> Values:
