@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
 from qcompile.errors import UsageError
-from qcompile.ir.blob import Blob, blob
+from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.hadamard import Hadamard
@@ -22,7 +21,7 @@ from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import Array
-from qcompile.numerics.rotations import transformed
+from qcompile.numerics.spreading import spread
 from qcompile.passes.weights import IN_MEMORY
 
 Contraction = Conv | ConvTranspose | MatMul
@@ -121,9 +120,11 @@ def _turned_weight(edge: Edge, turned: Hadamard) -> Const:
     source, kind = w.data, w.type.elem.storage
 
     def load() -> Array:
-        whole = np.asarray(source.array(), np.float64)
-        sums = transformed(whole, axis=axis, size=size, seed=turned.seed)
-        return (sums / sqrt(size)).astype(kind)
+        moved = np.moveaxis(source.array(), axis, -1)
+        rows = spread(moved.reshape(-1, moved.shape[-1]), order=size, seed=turned.seed)
+        whole = np.moveaxis(rows.reshape(moved.shape), -1, axis)
+        return np.ascontiguousarray(whole, kind)
 
     lazy = Blob(source.shape, source.dtype, load)
-    return Const(blob(load()) if lazy.nbytes <= IN_MEMORY else lazy, w.elem, name=w.name)
+    data = blob(load()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
+    return Const(data, w.elem, name=w.name)

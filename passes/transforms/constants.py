@@ -1,4 +1,4 @@
-"""Rewriting constants along the members of a site: in float64, rounded once, when asked for."""
+"""Rewriting constants along the members of a site: in float64, rounded once, kept on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcompile.analysis.axes.members import Indices, Member
 from qcompile.analysis.axes.sites import Site
 from qcompile.errors import UsageError
-from qcompile.ir.blob import Blob, blob
+from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import rewrite
@@ -63,5 +63,5 @@ def _changed(constant: Const, changes: list[tuple[Member, Change]]) -> Const:
         return values.astype(source.dtype)
 
     lazy = Blob(source.shape, source.dtype, load)
-    data = blob(load()) if lazy.nbytes <= IN_MEMORY else lazy
+    data = blob(load()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
     return Const(data, constant.elem, constant.unit, name=constant.name)

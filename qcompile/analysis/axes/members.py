@@ -63,16 +63,24 @@ class Member:
     def rows(self, array: Array) -> tuple[NDArray[Any], Indices]:
         """All vectors along the set, [rows, size], and the block that each belongs to."""
         moved = np.moveaxis(np.asarray(array), self.axis, -1)
-        taken = moved[..., self._positions]
+        taken = moved[..., None, :] if self._is_whole else moved[..., self._positions]
         ids = np.broadcast_to(self._ids(taken.shape[:-2]), taken.shape[:-1])
         return taken.reshape(-1, self.size), ids.reshape(-1)
 
     def put(self, array: Array, rows: NDArray[Any]) -> NDArray[Any]:
         """A copy of the array with other vectors along the set, as `rows` gave them."""
+        if self._is_whole:
+            shape = np.moveaxis(np.asarray(array), self.axis, -1).shape
+            return np.ascontiguousarray(np.moveaxis(rows.reshape(shape), -1, self.axis))
         result = np.array(np.moveaxis(np.asarray(array), self.axis, -1))
         positions = self._positions
         result[..., positions] = rows.reshape(*result.shape[:-1], *positions.shape)
         return np.ascontiguousarray(np.moveaxis(result, -1, self.axis))
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """The set is the axis."""
+        return isinstance(self.along.tree, Atom)
 
     @cached_property
     def _positions(self) -> Indices:
