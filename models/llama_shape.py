@@ -22,12 +22,13 @@ from qcompile.ir.types import F32, I64, Array, TensorType
 from qcompile.models.llama import Shape
 
 
-def llama_graph(shape: Shape, length: int, *, seed: int = 0) -> Graph:
+def llama_graph(shape: Shape, length: int, *, seed: int = 0, peak: float = 1.0) -> Graph:
     """i64[1, length] of tokens → f32[1, length, vocabulary]; the function of `llama.Llama`.
 
-    Weights are normal, each from its own seed, and kept by no one. Names are those of the module.
+    Weights are nearly normal, each from its own seed, and kept by no one. Names are those of the module.
+    Every 64th channel that the embedding gives is `peak` times as large as the others.
     """
-    return _Builder(shape, length, seed).graph()
+    return _Builder(shape, length, seed, peak).graph()
 
 
 @dataclass
@@ -35,12 +36,13 @@ class _Builder:
     shape: Shape
     length: int
     seed: int
+    peak: float
     drawn: int = 0
 
     def graph(self) -> Graph:
         s = self.shape
         tokens = Input(TensorType((1, self.length), I64), name="tokens")
-        embed = self.weight("embed.weight", s.vocabulary, s.width, deviation=0.02)
+        embed = self.weight("embed.weight", s.vocabulary, s.width, deviation=0.02, peak=self.peak)
         x: Node = Gather(embed, tokens, 0, name="embed")
         for i in range(s.layers):
             x = self.block(x, f"blocks.{i}")
@@ -65,10 +67,10 @@ class _Builder:
         k = self.turned(self.heads(x, f"{name}.k", s.kv_heads))
         v = self.heads(x, f"{name}.v", s.kv_heads)
         k, v = self.shared(k), self.shared(v)
-        q = Mul(q, const(np.float32(1 / sqrt(size))))
+        q = Mul(q, const(np.array(1 / sqrt(size), np.float32)))
         scores = MatMul(q, Transpose(k, (0, 1, 3, 2)), name=f"{name}.scores")
         seen = const(np.tril(np.ones((self.length, self.length), np.bool_)))
-        weights = Softmax(Where(seen, scores, const(np.float32(-1e9))), 3)
+        weights = Softmax(Where(seen, scores, const(np.array(-1e9, np.float32))), 3)
         y = Transpose(MatMul(weights, v, name=f"{name}.gathered"), (0, 2, 1, 3))
         return self.linear(Reshape(y, (1, self.length, s.width)), f"{name}.o", s.width)
 
@@ -111,15 +113,19 @@ class _Builder:
         assert isinstance(rows, int)
         return MatMul(x, self.weight(f"{name}.weight", rows, columns), name=name)
 
-    def weight(self, name: str, rows: int, columns: int, *, deviation: float = 0.0) -> Const:
-        """Normal numbers; of deviation 1/√rows unless one is given."""
+    def weight(
+        self, name: str, rows: int, columns: int, *, deviation: float = 0.0, peak: float = 1.0
+    ) -> Const:
+        """Sums of two even numbers, nearly normal; of deviation 1/√rows unless one is given."""
         self.drawn += 1
-        place, spread = (self.seed, self.drawn), np.float32(deviation or 1 / sqrt(rows))
+        place = (self.seed, self.drawn)
+        spread = np.full(columns, (deviation or 1 / sqrt(rows)) * sqrt(1.5) / 2**15, np.float32)
+        spread[::64] *= np.float32(peak)
 
         def load() -> Array:
-            return (
-                np.random.default_rng(place).standard_normal((rows, columns), np.float32) * spread
-            )
+            rng, count = np.random.default_rng(place), rows * columns
+            first, second = (np.frombuffer(rng.bytes(2 * count), "<i2") for _ in range(2))
+            return np.multiply((first.astype(np.float32) + second).reshape(rows, columns), spread)
 
         return Const(Blob((rows, columns), np.dtype(np.float32), load), F32, name=name)
 

@@ -20,7 +20,7 @@ from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.transforms.candidates import POLICIES, Wanted
+from qcompile.passes.transforms.candidates import BLIND, POLICIES, Wanted
 from qcompile.passes.transforms.constants import Change, with_changes
 from qcompile.passes.transforms.judging import Judges, Probes, after, errors, judges
 from qcompile.passes.transforms.notes import Note, untold
@@ -64,7 +64,8 @@ class Rotate(Pass):
         if not sites:
             return graph
         probes = self._probes(graph, [node for own in sites.values() for node in own.nodes])
-        edges = [[r.edge for r in own.readers] for own in sites.values()]
+        looks = self.policy not in BLIND
+        edges = [[r.edge for r in own.readers if looks] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
         changes: list[tuple[RotationSite, Change]] = []
         for (site, own), known in zip(sites.items(), moments, strict=True):

@@ -103,6 +103,9 @@ POLICIES: Mapping[str, Callable[[Wanted], Iterator[Candidate]]] = {
 }
 """What `rotate` may try."""
 
+BLIND = frozenset({"hadamard", "block"})
+"""Policies that do not look at moments."""
+
 
 def _between(down: Matrices, moments: Matrices | None) -> Matrices | None:
     """E[xᵀx] of scaled vectors."""

@@ -18,6 +18,7 @@ from qcompile.ir.rewrite import rewrite
 from qcompile.ir.types import Array
 from qcompile.passes.weights import IN_MEMORY
 
+AT_ONCE = 1 << 20  # elements of a slab along an axis that no change acts on
 Change: TypeAlias = Callable[[Member, NDArray[Any], Indices], NDArray[Any]]
 """(member, vectors [rows, size], the block of each) → new vectors."""
 
@@ -51,16 +52,27 @@ def changed(changes: Sequence[tuple[Member, Change]]) -> dict[Const, Const]:
 
 
 def _changed(constant: Const, changes: list[tuple[Member, Change]]) -> Const:
-    source = constant.data
+    source, wide = constant.data, np.float64 if constant.elem.is_float else constant.data.dtype
+    acted = {along.axis for m, _ in changes for along in (m.along, *m.blocks)}
+    free = next((axis for axis in range(len(source.shape)) if axis not in acted), None)
 
-    def load() -> Array:
-        values: NDArray[Any] = source.array()
-        if constant.elem.is_float:
-            values = values.astype(np.float64)
+    def one(values: NDArray[Any]) -> NDArray[Any]:
+        values = values.astype(wide)
         for member, change in changes:
             rows, ids = member.rows(values)
             values = member.put(values, change(member, rows, ids))
-        return values.astype(source.dtype)
+        return values
+
+    def load() -> Array:
+        values = source.array()
+        if free is None:
+            return one(values).astype(source.dtype)
+        result = np.empty(source.shape, source.dtype)
+        each = max(AT_ONCE * source.shape[free] // max(source.size, 1), 1)
+        for start in range(0, source.shape[free], each):
+            slab = (*(slice(None),) * free, slice(start, start + each))
+            result[slab] = one(values[slab])
+        return result
 
     lazy = Blob(source.shape, source.dtype, load)
     data = blob(load()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)

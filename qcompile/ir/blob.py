@@ -9,6 +9,7 @@ from functools import cached_property
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -80,18 +81,24 @@ def spilled_blob(source: Blob) -> Blob:
     For large arrays that cost more to compute than to read back; the file goes with the process.
     """
     kept: list[BinaryIO] = []
+    alone = Lock()  # of threads that ask at once, one computes
 
     def load() -> Array:
-        if not kept:
-            file = cast(BinaryIO, TemporaryFile(prefix="qcompile-"))  # noqa: SIM115 - mapped below
-            flat = np.ascontiguousarray(source.array()).reshape(-1).view(np.uint8)
-            for start in range(0, flat.size, 1 << 24):
-                file.write(flat[start : start + (1 << 24)].data)
-            file.flush()
-            kept.append(file)
+        with alone:
+            if not kept:
+                kept.append(_spilled(source))
         return np.memmap(kept[0], source.dtype, "r", 0, source.shape)
 
     return Blob(source.shape, source.dtype, load)
+
+
+def _spilled(source: Blob) -> BinaryIO:
+    file = cast(BinaryIO, TemporaryFile(prefix="qcompile-"))  # noqa: SIM115 - mapped later
+    flat = np.ascontiguousarray(source.array()).reshape(-1).view(np.uint8)
+    for start in range(0, flat.size, 1 << 24):
+        file.write(flat[start : start + (1 << 24)].data)
+    file.flush()
+    return file
 
 
 def mapped_blob(
