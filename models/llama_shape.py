@@ -25,8 +25,8 @@ from qcompile.models.llama import Shape
 def llama_graph(shape: Shape, length: int, *, seed: int = 0, peak: float = 1.0) -> Graph:
     """i64[1, length] of tokens → f32[1, length, vocabulary]; the function of `llama.Llama`.
 
-    Weights are nearly normal, each from its own seed, and kept by no one. Names are those of the module.
-    Every 64th channel that the embedding gives is `peak` times as large as the others.
+    Weights are nearly normal, each from its own seed, and kept by no one. Names are those of the
+    module. Every 1024th channel that the embedding gives is `peak` times as large as the others.
     """
     return _Builder(shape, length, seed, peak).graph()
 
@@ -120,7 +120,7 @@ class _Builder:
         self.drawn += 1
         place = (self.seed, self.drawn)
         spread = np.full(columns, (deviation or 1 / sqrt(rows)) * sqrt(1.5) / 2**15, np.float32)
-        spread[::64] *= np.float32(peak)
+        spread[::1024] *= np.float32(peak)
 
         def load() -> Array:
             rng, count = np.random.default_rng(place), rows * columns

@@ -14,7 +14,7 @@ from qcompile.options import Options
 from qcompile.passes.invariants import FUSED, STATIC
 from qcompile.passes.pipeline import Observer, Pipeline, Step
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.transforms.equality import difference
+from qcompile.passes.transforms.equality import Runs
 from qcompile.passes.transforms.notes import Note
 from qcompile.progress import Progress
 from qcompile.recipe_passes import passes_of
@@ -59,9 +59,10 @@ def transformed(
     pipeline = Pipeline(passes_of(file, context | {"tell": notes.append}), frozenset({STATIC}))
     if FUSED not in pipeline.gives:
         raise UsageError("--recipe leaves batchnorms where they are: it needs the pass simplify")
-    check = Checked(samples[:COMPARED], notes.append, say)
+    runs = Runs(samples[:COMPARED])
+    check = Checked(runs, notes.append, say)
     real = pipeline.run(graph, watch, accept=check.accept)
-    bound = difference(graph, real, samples[:COMPARED])
+    bound = runs.difference(graph, real)
     say(f"recipe: outputs differ by {bound:.1e} of their norm from the model's")
     return Transformed(real, tuple(notes), bound)
 
@@ -70,7 +71,7 @@ def transformed(
 class Checked:
     """Takes back what moves an output by more than rounding does."""
 
-    samples: Sequence[Sample]
+    runs: Runs
     tell: Callable[[Note], None]
     say: Progress
 
@@ -78,7 +79,7 @@ class Checked:
         """True for what changes nothing, for the usual passes, and for what keeps the outputs."""
         if not step.changed or step.by in SIMPLIFY.passes:
             return True
-        moved = difference(step.before, step.after, self.samples)
+        moved = self.runs.difference(step.before, step.after)
         name = step.by.name
         self.say(f"{name}: outputs move by {moved:.1e} of their norm")
         if moved <= LIMIT:

@@ -10,17 +10,34 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 
 
+class Runs:
+    """Outputs of graphs on the same samples, each graph run once."""
+
+    def __init__(self, samples: Sequence[Sequence[Array]]) -> None:
+        self._samples = samples
+        self._known: dict[Graph, list[list[Array]]] = {}
+
+    def difference(self, a: Graph, b: Graph) -> float:
+        """The greatest ‖y_b − y_a‖ / ‖y_a‖ of an output over all samples; infinite for NaN."""
+        signal = np.zeros(len(a.results))
+        error = np.zeros(len(a.results))
+        for old, new in zip(self._of(a), self._of(b), strict=True):
+            for place, (x, y) in enumerate(zip(old, new, strict=True)):
+                wanted, found = x.astype(np.float64), y.astype(np.float64)
+                signal[place] += np.square(wanted).sum()
+                error[place] += np.square(found - wanted).sum()
+        ratios = np.sqrt(error / np.where(signal > 0, signal, 1.0))
+        return float(ratios.max(initial=0.0)) if np.isfinite(ratios).all() else float("inf")
+
+    def _of(self, graph: Graph) -> list[list[Array]]:
+        if graph not in self._known:
+            self._known[graph] = [_outputs(graph, sample) for sample in self._samples]
+        return self._known[graph]
+
+
 def difference(a: Graph, b: Graph, samples: Iterable[Sequence[Array]]) -> float:
     """The greatest ‖y_b − y_a‖ / ‖y_a‖ of an output over all samples; infinite for NaN."""
-    signal = np.zeros(len(a.results))
-    error = np.zeros(len(a.results))
-    for sample in samples:
-        for place, (x, y) in enumerate(zip(_outputs(a, sample), _outputs(b, sample), strict=True)):
-            wanted, found = x.astype(np.float64), y.astype(np.float64)
-            signal[place] += np.square(wanted).sum()
-            error[place] += np.square(found - wanted).sum()
-    ratios = np.sqrt(error / np.where(signal > 0, signal, 1.0))
-    return float(ratios.max(initial=0.0)) if np.isfinite(ratios).all() else float("inf")
+    return Runs(list(samples)).difference(a, b)
 
 
 def _outputs(graph: Graph, sample: Sequence[Array]) -> list[Array]:
