@@ -35,6 +35,7 @@ class Calibrate(Pass):
     keeps: ClassVar[Meaning] = Meaning.NOT
 
     statistics: Sequence[Statistics] = field(repr=False)
+    threads: int = field(default=1, repr=False)
 
     def run(self, graph: Graph) -> Graph:
         """Weights are scaled after their inputs, so that every bias fits its accumulator."""
@@ -55,7 +56,7 @@ class Calibrate(Pass):
             if isinstance(old, Observe) and old in ranges:
                 elem, unit = activation_format(ranges[old], old.spec)
                 return FakeQuant(node.operands[0], elem, unit, name=_plain(old.name))
-            return _settle_weight(node)
+            return _settle_weight(node, self.threads)
 
         return rewrite(graph, settle)
 
@@ -109,7 +110,7 @@ def unit_of(node: Node) -> Affine | None:
             return None
 
 
-def _settle_weight(node: Node) -> Node | None:
+def _settle_weight(node: Node, threads: int) -> Node | None:
     match node:
         case Conv(x=x, w=Observe(x=Const() as w, spec=spec) as seen, bias=bias):
             pass
@@ -123,7 +124,8 @@ def _settle_weight(node: Node) -> Node | None:
             bias = None
         case _:
             return None
-    unit = weight_unit(w, spec, bias if isinstance(bias, Const) else None, unit_of(x))
+    added = bias if isinstance(bias, Const) else None
+    unit = weight_unit(w, spec, added, unit_of(x), threads=threads)
     fixed = FakeQuant(w, spec.elem, unit, name=_plain(seen.name))
     return node.with_operands(fixed if o is seen else o for o in node.operands)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.calibrate.collect import in_order
 from qcompile.ir.types import I8, Scalar
 
 Values = NDArray[Any]
@@ -27,16 +28,26 @@ def greatest_step(elem: Scalar) -> int:
     return I8.lo // elem.lo
 
 
-def channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
+def channel_scales(rows: Values, elem: Scalar, group: int, *, threads: int = 1) -> Values:
     """Per row of weights, the scale of least cost with the best steps; 0 for rows of zeros."""
-    return np.concatenate([_channel_scales(part, elem, group) for part in _parts(rows)])
+
+    def one(part: Values) -> Values:
+        return _channel_scales(part, elem, group)
+
+    return np.concatenate(list(in_order(one, _parts(rows), threads=threads)))
 
 
-def group_steps(rows: Values, scales: Values, elem: Scalar, group: int) -> bytes:
+def group_steps(
+    rows: Values, scales: Values, elem: Scalar, group: int, *, threads: int = 1
+) -> bytes:
     """The best step of every group, row-major [rows x groups]; all are tried."""
     every = range(1, greatest_step(elem) + 1)
+
+    def one(part: tuple[Values, Values]) -> Values:
+        return _Blocks(part[0], elem, group).best(part[1], every)[0]
+
     parts = zip(_parts(rows), _parts(scales, like=rows), strict=True)
-    found = [_Blocks(part, elem, group).best(scale, every)[0] for part, scale in parts]
+    found = list(in_order(one, parts, threads=threads))
     return np.concatenate(found).astype(np.uint8).tobytes()
 
 

@@ -22,7 +22,9 @@ SMALLEST = 0.4
 Values = NDArray[Any]
 
 
-def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> Affine:
+def weight_unit(
+    w: Const, spec: Spec, bias: Const | None, x: Affine | None, *, threads: int = 1
+) -> Affine:
     """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
 
     By the method `mse` it may be smaller, if what is clipped costs less than what is rounded. A
@@ -39,7 +41,7 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
     scale = np.atleast_1d(peak / spec.elem.hi)
     rows = np.moveaxis(values, spec.axis or 0, 0).reshape(scale.size, -1)
     if spec.group is not None:
-        scale = channel_scales(rows, spec.elem, spec.group)
+        scale = channel_scales(rows, spec.elem, spec.group, threads=threads)
     elif spec.method == "mse":
         scale = least_error(rows.astype(np.float64), scale, spec.elem)
     if bias is not None and x is not None and scale.size in (1, bias.array.size):
@@ -54,7 +56,8 @@ def weight_unit(w: Const, spec: Spec, bias: Const | None, x: Affine | None) -> A
     plain = Affine(tuple(float(s) for s in scale), axis=spec.axis)
     if spec.group is None:
         return plain
-    return replace(plain, group=spec.group, steps=group_steps(rows, scale, spec.elem, spec.group))
+    steps = group_steps(rows, scale, spec.elem, spec.group, threads=threads)
+    return replace(plain, group=spec.group, steps=steps)
 
 
 def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:

@@ -26,7 +26,9 @@ def quantized(
 ) -> Stages:
     """Calibrate, round weights and correct biases, quantize; the graph between them is kept."""
     correct = correction(evidence, recipe)
-    settle = Pipeline((Calibrate(evidence.statistics), correct), frozenset({SPECIFIED}))
+    settle = Pipeline(
+        (Calibrate(evidence.statistics, evidence.threads), correct), frozenset({SPECIFIED})
+    )
     calibrated = settle.run(specified, watch)
     integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
     return Stages(real, calibrated, integer)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from qcompile.calibrate.together import run_together
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 
 
@@ -31,7 +33,7 @@ class Runs:
 
     def _of(self, graph: Graph) -> list[list[Array]]:
         if graph not in self._known:
-            self._known[graph] = [_outputs(graph, sample) for sample in self._samples]
+            self._known[graph] = _outputs(graph, self._samples)
         return self._known[graph]
 
 
@@ -40,6 +42,11 @@ def difference(a: Graph, b: Graph, samples: Iterable[Sequence[Array]]) -> float:
     return Runs(list(samples)).difference(a, b)
 
 
-def _outputs(graph: Graph, sample: Sequence[Array]) -> list[Array]:
-    found = dict(graph.values(sample, keep=graph.results))
-    return [found[node] for node in graph.results]
+def _outputs(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    found: list[dict[Node, Array]] = [{} for _ in samples]
+
+    def hear(place: int, node: Node, value: Array) -> None:
+        found[place][node] = value
+
+    run_together(graph, samples, keep=graph.results, hear=hear)
+    return [[own[node] for node in graph.results] for own in found]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.analysis.axes.members import Member
+from qcompile.calibrate.together import run_together
 from qcompile.calibrate.units import activation_format
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -129,12 +130,14 @@ def collect_probes(
     drawn = list(samples)
     whole = {activations(node)[0] for node in wanted if not _by_vectors(node)}
     share = -(-VECTORS // max(len(drawn), 1))
-    for index, sample in enumerate(drawn):
-        for node, found in graph.values(sample, keep=list(values)):
-            if node not in whole:
-                values[node].append(_spread(found, share))
-            elif index < PICTURES:
-                values[node].append(found)
+
+    def hear(index: int, node: Node, found: Array) -> None:
+        if node not in whole:
+            values[node].append(_spread(found, share))
+        elif index < PICTURES:
+            values[node].append(found)
+
+    run_together(graph, drawn, keep=values, hear=hear)
     result: dict[Contraction, Probe] = {}
     for node, widths in wanted.items():
         value = activations(node)[0]
