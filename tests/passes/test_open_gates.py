@@ -40,6 +40,27 @@ ALONE = """
     """
 
 
+READ_BY_A_WEIGHT = """
+    def f(x: f32[1, 3, 4], u: f32[1, 3, 4]):
+        w: f32[4, 4] = const(...)
+        z: f32[1, 3, 4] = mat_mul(x, w)
+        g: f32[1, 3, 4] = silu(z)
+        h: f32[1, 3, 4] = mul(u, g)
+        other: f32[4, 2] = const(...)
+        y: f32[1, 3, 2] = mat_mul(g, other)
+        return h, y
+    """
+READ_BY_A_SUM = """
+    def f(x: f32[1, 3, 4], u: f32[1, 3, 4]):
+        w: f32[4, 4] = const(...)
+        z: f32[1, 3, 4] = mat_mul(x, w)
+        g: f32[1, 3, 4] = silu(z)
+        h: f32[1, 3, 4] = mul(u, g)
+        y: f32[1, 3, 4] = add(g, x)
+        return h, y
+    """
+
+
 def hidden(graph: Graph) -> list[ScalingSite]:
     """Sites that scale what the last product reads."""
     return [site for site in scaling_sites(graph) if any(m.value.name == "h" for m in site.edges)]
@@ -51,6 +72,16 @@ def test_a_gate_of_a_product_is_opened():
 
 def test_an_activation_that_gates_nothing_is_left_alone():
     check_unchanged(ALONE, OpenGates())
+
+
+def test_a_gate_that_a_weight_reads_too_is_opened():
+    ops = [node.op for node in OpenGates().run(read(READ_BY_A_WEIGHT)).nodes]
+    assert "sigmoid" in ops
+    assert "silu" not in ops
+
+
+def test_a_gate_that_something_else_reads_is_left_alone():
+    check_unchanged(READ_BY_A_SUM, OpenGates())
 
 
 def test_a_closed_gate_lets_no_scale_by_and_an_opened_one_does():
