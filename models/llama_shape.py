@@ -25,8 +25,8 @@ from qcompile.models.llama import Shape
 def llama_graph(shape: Shape, length: int, *, seed: int = 0, peak: float = 1.0) -> Graph:
     """i64[1, length] of tokens → f32[1, length, vocabulary]; the function of `llama.Llama`.
 
-    Weights are nearly normal, each from its own seed, and kept by no one. Names are those of the
-    module. Every 1024th channel that the embedding gives is `peak` times as large as the others.
+    Weights are normal, each from its own seed, and kept by no one. Names are those of the module.
+    Every 1024th channel that the embedding gives is `peak` times as large as the others.
     """
     return _Builder(shape, length, seed, peak).graph()
 
@@ -116,16 +116,16 @@ class _Builder:
     def weight(
         self, name: str, rows: int, columns: int, *, deviation: float = 0.0, peak: float = 1.0
     ) -> Const:
-        """Sums of two even numbers, nearly normal; of deviation 1/√rows unless one is given."""
+        """Normal numbers; of deviation 1/√rows unless one is given."""
         self.drawn += 1
         place = (self.seed, self.drawn)
-        spread = np.full(columns, (deviation or 1 / sqrt(rows)) * sqrt(1.5) / 2**15, np.float32)
+        spread = np.full(columns, deviation or 1 / sqrt(rows), np.float32)
         spread[::1024] *= np.float32(peak)
 
         def load() -> Array:
-            rng, count = np.random.default_rng(place), rows * columns
-            first, second = (np.frombuffer(rng.bytes(2 * count), "<i2") for _ in range(2))
-            return np.multiply((first.astype(np.float32) + second).reshape(rows, columns), spread)
+            found = np.random.default_rng(place).standard_normal((rows, columns), np.float32)
+            found *= spread
+            return found
 
         return Const(Blob((rows, columns), np.dtype(np.float32), load), F32, name=name)
 
