@@ -39,8 +39,12 @@ def mark_table(node: Node, recipe: Recipe) -> Node:
 
 
 def is_lookup(node: Node) -> TypeGuard[Gather]:
-    """A lookup in a table that is quantized."""
-    return isinstance(node, Gather) and isinstance(node.x, FakeQuant)
+    """A lookup in a table with a scale for each row."""
+    match node:
+        case Gather(x=FakeQuant(x=Const(), unit=unit), axis=0):
+            return unit.axis == 0
+        case _:
+            return False
 
 
 def looked_up(node: Gather, forms: Forms) -> Node:

@@ -7,7 +7,8 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.ops.quant import Dequantize, FakeQuant
 from qcompile.ir.ops.shape import Gather
 from qcompile.ir.ops.source import Const, Input, const
-from qcompile.ir.types import F32, I64, TensorType
+from qcompile.ir.types import F32, I64, U8, TensorType
+from qcompile.ir.unit import per_tensor
 from qcompile.passes.calibrate import Calibrate
 from qcompile.passes.quantize import Quantize
 from qcompile.passes.recipe import Recipe
@@ -55,6 +56,16 @@ def test_the_table_is_stored_in_bytes():
     stored = {c.name: c.data.nbytes for c in integer.nodes if isinstance(c, Const)}
     assert stored == {"table": LARGE, "table.scale": 4 * ROWS}
     assert any(isinstance(node, Dequantize) for node in integer.nodes)
+
+
+def test_a_value_that_is_quantized_and_then_looked_up_in_is_no_table():
+    x = Input(TensorType((9, 4), F32), name="x")
+    ids = Input(TensorType((3,), I64), name="ids")
+    marked = FakeQuant(x, U8, per_tensor(0.1, 128))
+    graph = Graph("net", (x, ids), (("y", Gather(marked, ids, 0, name="y")),))
+    integer = Quantize(PLAIN).run(graph)
+    inputs = (np.linspace(-3, 3, 36, dtype=np.float32).reshape(9, 4), np.array([1, 8, 1]))
+    np.testing.assert_array_equal(integer.run(*inputs)[0], graph.run(*inputs)[0])
 
 
 @pytest.mark.parametrize(
