@@ -14,6 +14,7 @@ from qcompile.options import Options
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.invariants import STATIC
 from qcompile.passes.pipeline import Pipeline
+from qcompile.passes.transforms.equality import Runs
 from qcompile.progress import silent
 from qcompile.transformed import Checked
 from tests.passes.transforms.streams import samples, stream
@@ -51,8 +52,10 @@ def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path):
 
 
 def test_a_recipe_is_part_of_what_the_artifact_says_of_itself(tmp_path: Path):
-    said = compiled(tmp_path / "a", recipe="smooth").manifest["options"]["recipe"]
-    assert said == {"passes": [["simplify", {}], ["smooth", {}]]}
+    path = tmp_path / "mine.yaml"
+    path.write_text("passes: [simplify, smooth: {alpha: 0.5}]")
+    said = compiled(tmp_path / "a", recipe=str(path)).manifest["options"]["recipe"]
+    assert said == {"passes": [["simplify", {}], ["smooth", {"alpha": 0.5}]]}
 
 
 def test_a_recipe_without_samples_is_refused(tmp_path: Path):
@@ -89,7 +92,7 @@ class Doubled(Pass):
 
 def test_a_pass_that_moves_the_outputs_is_taken_back_and_told():
     graph, notes = stream(), []
-    check = Checked(samples(1), notes.append, silent)
+    check = Checked(Runs(samples(1)), notes.append, silent)
     after = Pipeline((Doubled(),), frozenset({STATIC})).run(graph, accept=check.accept)
     assert after is graph
     assert notes[0].reason.startswith("taken back: outputs moved by")
