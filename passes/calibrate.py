@@ -18,6 +18,7 @@ from qcompile.ir.ops.source import Const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.unit import Affine
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.invariants import CALIBRATED, SPECIFIED
 from qcompile.passes.roles import Role, role
 from qcompile.passes.weight_units import weight_unit
@@ -36,6 +37,7 @@ class Calibrate(Pass):
 
     statistics: Sequence[Statistics] = field(repr=False)
     threads: int = field(default=1, repr=False)
+    each: Each = field(default=uncounted, repr=False)
 
     def run(self, graph: Graph) -> Graph:
         """Weights are scaled after their inputs, so that every bias fits its accumulator."""
@@ -48,6 +50,9 @@ class Calibrate(Pass):
         }
         ranges = join_at_concats(graph, ranges)
 
+        weights = [n for n in graph.nodes if isinstance(n, Observe) and isinstance(n.x, Const)]
+        done = iter(self.each(weights, "scaling weights"))
+
         def settle(node: Node, site: Site) -> Node | None:
             old = site.was(node)
             if isinstance(node, Observe) and node.spec.along is not None:
@@ -56,7 +61,10 @@ class Calibrate(Pass):
             if isinstance(old, Observe) and old in ranges:
                 elem, unit = activation_format(ranges[old], old.spec)
                 return FakeQuant(node.operands[0], elem, unit, name=_plain(old.name))
-            return _settle_weight(node, self.threads)
+            weighed = _settle_weight(node, self.threads)
+            if weighed is not None:
+                next(done, None)
+            return weighed
 
         return rewrite(graph, settle)
 

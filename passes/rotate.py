@@ -19,6 +19,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import BLIND, POLICIES, Wanted
 from qcompile.passes.transforms.constants import Change, with_changes
@@ -50,6 +51,7 @@ class Rotate(Pass):
     recipe: Recipe = field(default_factory=Recipe, repr=False)
     threads: int = field(default=1, repr=False)
     tell: Callable[[Note], None] = field(default=untold, repr=False)
+    each: Each = field(default=uncounted, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -68,7 +70,8 @@ class Rotate(Pass):
         edges = [[r.edge for r in own.readers if looks] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
         changes: list[tuple[RotationSite, Change]] = []
-        for (site, own), known in zip(sites.items(), moments, strict=True):
+        pairs = list(zip(sites.items(), moments, strict=True))
+        for (site, own), known in self.each(pairs, "rotating at sites"):
             wanted = Wanted(site.size, site.count, known, self.seed, _seen(site, own, probes))
             found = self._choose(site, own, wanted, probes)
             if found is not None:

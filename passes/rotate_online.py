@@ -21,6 +21,7 @@ from qcompile.numerics.hadamard import additions, block_size
 from qcompile.numerics.spreading import spread
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.online_hadamard import edge_of, insert_online
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import BLOCKS
@@ -45,6 +46,7 @@ class RotateOnline(Pass):
     samples: Sequence[Sequence[Array]] = field(default=(), repr=False)
     recipe: Recipe = field(default_factory=Recipe, repr=False)
     tell: Callable[[Note], None] = field(default=untold, repr=False)
+    each: Each = field(default=uncounted, repr=False)
 
     def __post_init__(self) -> None:
         if not self.gain >= 1:
@@ -62,7 +64,7 @@ class RotateOnline(Pass):
             return graph
         probes = collect_probes(graph, wanted, self.samples, self.recipe)
         sizes: dict[str, int] = {}
-        for site, own in sites.items():
+        for site, own in self.each(list(sites.items()), "rotating at run time at sites"):
             order = self._choose(site, [probes[node] for node in own])
             if order is not None:
                 sizes |= {node.name: order for node in own}

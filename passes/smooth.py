@@ -22,6 +22,7 @@ from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
@@ -53,6 +54,7 @@ class Smooth(Pass):
     recipe: Recipe = field(default_factory=Recipe, repr=False)
     threads: int = field(default=1, repr=False)
     tell: Callable[[Note], None] = field(default=untold, repr=False)
+    each: Each = field(default=uncounted, repr=False)
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -72,7 +74,7 @@ class Smooth(Pass):
         seen = iter(collect_channels(graph, every, self.samples, threads=self.threads))
         probes = self._probes(graph, [r.node for own in sites.values() for r in own])
         changes: list[tuple[ScalingSite, Change]] = []
-        for site, own in sites.items():
+        for site, own in self.each(list(sites.items()), "smoothing at sites"):
             made = [_own(w, probes) for w in writers(graph, site)]
             views = [_seen(site, own, next(seen), made, probes) for _ in edges[site]]
             found = self._choose(site, own, views, probes)

@@ -36,7 +36,7 @@ from qcompile.plan_file import write_plan
 from qcompile.planned import wanted_plan, with_plan
 from qcompile.profile.lookup import wanted_table
 from qcompile.program.graph_file import write_graph
-from qcompile.progress import Progress, silent
+from qcompile.progress import Counting, Progress, silent
 from qcompile.quality import layer_sqnr, output_sqnr
 from qcompile.quantized import quantized
 from qcompile.read import load
@@ -88,7 +88,9 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say, chosen.known)
-    stages = quantized(real, specified, evidence, recipe, watch)  # 5 calibrate, 6 quantize
+    stages = quantized(
+        real, specified, evidence, recipe, watch, Counting(say)
+    )  # 5 calibrate, 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
     with written_whole(output, force=options.force) as folder:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -78,6 +79,17 @@ def counted(
     for done, item in enumerate(items, 1):
         yield item
         say.tick(f"{what}: {_share(done, total)}{_rest(done, total, time.monotonic() - start)}")
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What `passes.each.Each` wants, told to `say`."""
+
+    say: Progress
+
+    def __call__(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """The items, counted."""
+        return counted(items, self.say, what, total=len(items))
 
 
 def _share(done: int, total: int | None) -> str:

@@ -8,6 +8,7 @@ from qcompile.passes.base import Pass
 from qcompile.passes.calibrate import Calibrate
 from qcompile.passes.correct_bias import CorrectBias
 from qcompile.passes.correct_bias_by_twin import CorrectBiasByTwin
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.invariants import SPECIFIED
 from qcompile.passes.pipeline import Observer, Pipeline
 from qcompile.passes.quantize import Quantize
@@ -23,11 +24,12 @@ def quantized(
     evidence: Evidence,
     recipe: Recipe,
     watch: tuple[Observer, ...] = (),
+    each: Each = uncounted,
 ) -> Stages:
     """Calibrate, round weights and correct biases, quantize; the graph between them is kept."""
     correct = correction(evidence, recipe)
     settle = Pipeline(
-        (Calibrate(evidence.statistics, evidence.threads), correct), frozenset({SPECIFIED})
+        (Calibrate(evidence.statistics, evidence.threads, each), correct), frozenset({SPECIFIED})
     )
     calibrated = settle.run(specified, watch)
     integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)

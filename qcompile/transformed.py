@@ -16,7 +16,7 @@ from qcompile.passes.pipeline import Observer, Pipeline, Step
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.equality import Runs
 from qcompile.passes.transforms.notes import Note
-from qcompile.progress import Progress
+from qcompile.progress import Counting, Progress
 from qcompile.recipe_passes import passes_of
 from qcompile.stages import SIMPLIFY, simplify
 
@@ -55,7 +55,12 @@ def transformed(
         raise UsageError("--recipe chooses by what activations are: give samples with --calib")
     samples = tuple(islice(open_samples(options.calib, graph), SAMPLES))
     notes: list[Note] = []
-    context = {"samples": samples, "recipe": recipe, "threads": options.threads}
+    context: dict[str, object] = {
+        "samples": samples,
+        "recipe": recipe,
+        "threads": options.threads,
+        "each": Counting(say),
+    }
     pipeline = Pipeline(passes_of(file, context | {"tell": notes.append}), frozenset({STATIC}))
     if FUSED not in pipeline.gives:
         raise UsageError("--recipe leaves batchnorms where they are: it needs the pass simplify")
