@@ -88,9 +88,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_matches("--scheme", tuple(options.widths), tuple(choices))
     specified = specify(real, recipe, watch)  # 4
     evidence = gather(graph, specified, recipe, options, say, chosen.known)
-    stages = quantized(
-        real, specified, evidence, recipe, watch, Counting(say)
-    )  # 5 calibrate, 6 quantize
+    stages = quantized(real, specified, evidence, recipe, watch, Counting(say))  # 5 and 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
     with written_whole(output, force=options.force) as folder:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qcompile.progress import Told, counted, silent
+from qcompile.progress import Counting, Told, counted, silent
 
 
 @pytest.fixture
@@ -34,3 +34,9 @@ def test_an_unknown_length_is_left_out(told):
 
 def test_silence_passes_items_through():
     assert list(counted("abc", silent, "drawing")) == ["a", "b", "c"]
+
+
+def test_passes_count_what_takes_them_long(told):
+    each = Counting(Told(told.append, told.append, pause=0))
+    assert list(each("ab", "rotating")) == ["a", "b"]
+    assert told[0] == "rotating: 2"
