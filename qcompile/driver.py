@@ -76,11 +76,11 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_static(graph)
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
+    run = begin(Job(graph, graph, recipe, options, say), output)
     turned = transformed(graph, recipe, options, watch, say)  # 2 canonicalize, 3 fuse
     real = turned.real
     require_matches("--exclude", options.exclude, operations(real))
     job, by = Job(graph, real, recipe, options, say), wanted_judge(real, options)
-    run = begin(job, output)
     chosen = wanted_plan(job, by)
     recipe = with_plan(recipe, chosen.plan)
     choices = choose_widths(real, recipe.widths)
