@@ -24,6 +24,7 @@ from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.invariants import CALIBRATED
 
 Values = NDArray[Any]
@@ -41,12 +42,13 @@ class CorrectBias(Pass):
 
     samples: Sequence[Sequence[Array]] = field(repr=False)
     threads: int = field(default=1, repr=False)
+    each: Each = field(default=uncounted, repr=False)
 
     def run(self, graph: Graph) -> Graph:
         """The same graph with other biases; itself when nothing is quantized."""
         if not any(is_weighted(node) for node in graph.nodes) or not self.samples:
             return graph
-        biases = _measure(graph, self.samples, self.threads)
+        biases = _measure(graph, self.samples, self.threads, self.each)
 
         def swap(node: Node, site: Site) -> Node | None:
             found = biases.get(site.was(node))
@@ -76,13 +78,17 @@ class Pair:
     quantized: Array
 
 
-def _measure(graph: Graph, samples: Sequence[Sequence[Array]], threads: int) -> dict[Node, Const]:
+def _measure(
+    graph: Graph, samples: Sequence[Sequence[Array]], threads: int, each: Each
+) -> dict[Node, Const]:
     found: dict[Node, Const] = {}
+    done = iter(each([node for node in graph.nodes if is_weighted(node)], "correcting biases"))
 
     def step(node: Node, operands: Sequence[Sequence[Pair]]) -> list[Pair]:
         pairs = list(in_order(lambda row: both_ways(node, row), operands, threads=threads))
         if not is_weighted(node):
             return pairs
+        next(done, None)
         shift = mean_error(node, pairs)
         found[node] = shifted(node, shift)
         spread = over_channels(node, shift)

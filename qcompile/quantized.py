@@ -27,7 +27,7 @@ def quantized(
     each: Each = uncounted,
 ) -> Stages:
     """Calibrate, round weights and correct biases, quantize; the graph between them is kept."""
-    correct = correction(evidence, recipe)
+    correct = correction(evidence, recipe, each)
     settle = Pipeline(
         (Calibrate(evidence.statistics, evidence.threads, each), correct), frozenset({SPECIFIED})
     )
@@ -36,11 +36,11 @@ def quantized(
     return Stages(real, calibrated, integer)
 
 
-def correction(evidence: Evidence, recipe: Recipe) -> Pass:
+def correction(evidence: Evidence, recipe: Recipe, each: Each = uncounted) -> Pass:
     """What takes the weights' errors out of the results, as far as the evidence goes."""
     used, threads = evidence.used, evidence.threads
     if evidence.twin is not None:
         return CorrectBiasByTwin(evidence.twin, used, threads)
     if recipe.rounding == NEAREST:
-        return CorrectBias(used, threads)
+        return CorrectBias(used, threads, each)
     return RoundWeights(POLICIES[recipe.rounding], used, threads)
