@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[Any]
+AT_ONCE = 1 << 20  # elements, a multiple of 8: parts end at whole bytes
 
 
 def packed_size(count: int, bits: int) -> int:
@@ -28,13 +29,27 @@ def pack(values: Integers, bits: int) -> NDArray[np.uint8]:
     """
     if not 1 <= bits <= 8:
         raise ValueError(f"packs 1 to 8 bits, not {bits}")
-    flat = values.astype(np.int64).reshape(-1)
+    flat = values.reshape(-1)
     low, high = (int(flat.min()), int(flat.max())) if flat.size else (0, 0)
     greatest = (1 << (bits - 1 if low < 0 else bits)) - 1
     if low < -(1 << (bits - 1)) or high > greatest:
         raise ValueError(f"{low}…{high} does not fit {bits} bits")
-    stream = (flat[:, None] >> np.arange(bits)) & 1
-    return np.packbits(stream.astype(np.uint8).reshape(-1), bitorder="little")
+    packed = np.empty(packed_size(flat.size, bits), np.uint8)
+    for start in range(0, flat.size, AT_ONCE):
+        part = _packed(flat[start : start + AT_ONCE].astype(np.uint8), bits)
+        first = start * bits // 8
+        packed[first : first + part.size] = part
+    return packed
+
+
+def _packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Each code's low bits."""
+    if bits == 8:
+        return codes
+    if bits == 4 and codes.size % 2 == 0:
+        return codes[::2] & np.uint8(15) | codes[1::2] << np.uint8(4)
+    stream = codes[:, None] >> np.arange(bits, dtype=np.uint8) & np.uint8(1)
+    return np.packbits(stream.reshape(-1), bitorder="little")
 
 
 def unpack(data: Integers, bits: int, count: int, *, signed: bool) -> Integers:
