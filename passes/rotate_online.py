@@ -89,11 +89,12 @@ class RotateOnline(Pass):
         edge = edge_of(probe.node)
         assert edge is not None
         operands, weights = sides = probe.sides()
-        found = [probe.error(sides, sides)]
+        wanted = probe.results(sides)
+        found = [probe.error(wanted, sides)]
         for order in orders:
             turned = [_turned(x, edge.axis, order, self.seed) for x in operands]
             narrow = _turned(weights, edge.weight_axis, order, self.seed)
-            found.append(probe.error(sides, (turned, narrow)))
+            found.append(probe.error(wanted, (turned, narrow)))
         return found
 
 

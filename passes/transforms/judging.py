@@ -65,11 +65,12 @@ def _after(own: Probe, members: Mapping[Node, list[Alteration]]) -> Probe:
 def _read_errors(reader: Reader, own: Probe, changes: Sequence[Change]) -> list[float]:
     across = any(block.axis != reader.weight.axis for block in reader.weight.blocks)
     operands, weights = (own.operands, own.weights) if across else own.sides()
-    found = [own.error((operands, weights), (operands, weights))]
+    wanted = own.results((operands, weights))
+    found = [own.error(wanted, (operands, weights))]
     for change in changes:
         turned = [altered(reader.edge, x, change) for x in operands]
         sides = turned, altered(reader.weight, weights, change)
-        found.append(own.error((operands, weights), sides))
+        found.append(own.error(wanted, sides))
     return found
 
 

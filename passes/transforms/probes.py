@@ -17,7 +17,8 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic
 from qcompile.ir.ops.source import Const, Input, const
-from qcompile.ir.types import F32, Array, TensorType
+from qcompile.ir.types import F32, Array, Scalar, TensorType
+from qcompile.ir.unit import Affine
 from qcompile.ir.widths import Widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import activations, weight
@@ -64,10 +65,13 @@ class Probe:
         """Operands and weight, of a matrix at most `OUTPUTS` columns: each counts alike."""
         return self.operands, few_outputs(self.node, self.weights)
 
-    def error(self, real: Sides, changed: Sides) -> float:
-        """Σ(y' − y)² / Σy²; y is what the real sides give, y' the changed ones quantized."""
+    def results(self, sides: Sides) -> list[Values]:
+        """What real operands and weight give."""
+        return [product(self.node, x, sides[1]) for x in sides[0]]
+
+    def error(self, wanted: Sequence[Values], changed: Sides) -> float:
+        """Σ(y' − y)² / Σy²; y is wanted, y' what the changed sides give when quantized."""
         narrow = self._quantized_weight(changed[1])
-        wanted = [product(self.node, x, real[1]) for x in real[0]]
         found = [product(self.node, x, narrow) for x in self._quantized(changed[0])]
         noise = sum(_power(y - x) for y, x in zip(found, wanted, strict=True))
         signal = sum(_power(y) for y in wanted)
@@ -84,11 +88,10 @@ class Probe:
         if self.widths.per_token:
             elem = self.recipe.token_of(bits, axis).elem
             marks = [FakeQuantDynamic(_like(x), elem, axis) for x in narrow]
-        else:
-            bounds = (min(float(x.min()) for x in narrow), max(float(x.max()) for x in narrow))
-            elem, unit = activation_format(bounds, self.recipe.activation_of(bits))
-            marks = [FakeQuant(_like(x), elem, unit) for x in narrow]
-        return [m.evaluate(x).astype(np.float64) for m, x in zip(marks, narrow, strict=True)]
+            return [m.evaluate(x).astype(np.float64) for m, x in zip(marks, narrow, strict=True)]
+        bounds = (min(float(x.min()) for x in narrow), max(float(x.max()) for x in narrow))
+        elem, unit = activation_format(bounds, self.recipe.activation_of(bits))
+        return [_snapped(x, elem, unit) for x in narrow]
 
     def _quantized_weight(self, weights: Values) -> Values:
         found = weight(self.node)
@@ -97,6 +100,8 @@ class Probe:
         spec = self.recipe.weight_of(self.widths.weight, axis, self.widths.group)
         w = const(weights.astype(np.float32))
         unit = weight_unit(w, replace(spec, method="minmax"), None, None)
+        if unit.group is None:
+            return _snapped(w.array, spec.elem, unit)
         return FakeQuant(w, spec.elem, unit).evaluate(w.array).astype(np.float64)
 
 
@@ -169,6 +174,13 @@ def _through(array: Array, alterations: Iterable[Alteration]) -> Values:
     for member, change in alterations:
         wide = altered(member, wide, change)
     return wide
+
+
+def _snapped(x: Array, elem: Scalar, unit: Affine) -> Values:
+    """What `FakeQuant` gives for finite numbers, without integers in between."""
+    scales, zeros = unit.scales(x.ndim).astype(np.float32), unit.zero_points(x.ndim)
+    low, high = ((bound - zeros).astype(np.float32) for bound in (elem.lo, elem.hi))
+    return (np.clip(np.rint(x / scales), low, high) * scales).astype(np.float64)
 
 
 def _power(x: Values) -> float:
