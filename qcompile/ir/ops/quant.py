@@ -17,7 +17,7 @@ from qcompile.ir.node import Node, op
 from qcompile.ir.types import F32, U8, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine, per_tensor
 
-PIECE = 1 << 21
+PIECE = 1 << 17
 LEAST_PEAK = 2.0**-100  # of a vector that is scaled at run time: no quotient overflows
 ONE = per_tensor(1.0)
 
@@ -167,11 +167,20 @@ def to_reals(q: Array, unit: Affine) -> NDArray[Any]:
 
 
 def _to_integers(x: Array, elem: Scalar, scales: NDArray[Any], zeros: NDArray[Any]) -> NDArray[Any]:
+    """In float32 as long as it holds every integer that comes up, wider formats in int64."""
     steps = x.astype(np.float32, copy=False) / scales
-    bound = float(1 << 25)
-    whole = np.nan_to_num(np.rint(steps), nan=0.0, posinf=bound, neginf=-bound)
-    shifted = np.clip(whole, -bound, bound).astype(np.int64) + zeros
-    return np.clip(shifted, elem.lo, elem.hi)
+    whole = np.rint(steps, out=steps)
+    empty = np.isnan(whole)
+    if empty.any():
+        whole[empty] = 0.0
+    if elem.bits > 16:
+        bound = float(1 << 25)
+        shifted = np.clip(whole, -bound, bound).astype(np.int64) + zeros
+        return np.clip(shifted, elem.lo, elem.hi)
+    shift = zeros.astype(np.float32)
+    np.maximum(whole, np.float32(elem.lo) - shift, out=whole)
+    np.minimum(whole, np.float32(elem.hi) - shift, out=whole)
+    return np.add(whole, shift, out=whole)
 
 
 def _pieces(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
