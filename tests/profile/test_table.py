@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,18 @@ TABLE = LatencyTable(
     target="x86-int8", device="some processor", threads=2, date="2025-01-31", clock="unknown",
     qcompile="0.1.0", rounds=7, call=0.02, emulated=False, rows=ROWS,
 )  # fmt: skip
-FITS = {"target": "x86-int8", "device": "some processor", "threads": 2}
+
+
+def require(
+    path: Path,
+    table: LatencyTable = TABLE,
+    *,
+    target: str = "x86-int8",
+    device: str = "some processor",
+    threads: int = 2,
+) -> None:
+    """That the table fits this run, which is that of `TABLE` where nothing else is said."""
+    require_fits(table, path, target=target, device=device, threads=threads)
 
 
 def test_it_reads_back_as_it_was_written(tmp_path):
@@ -105,11 +117,11 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_a_table_of_this_device_fits(tmp_path):
-    require_fits(TABLE, tmp_path, **FITS)
+    require(tmp_path)
 
 
 def test_where_the_target_does_not_run_the_table_s_word_counts(tmp_path):
-    require_fits(TABLE, tmp_path, **FITS | {"device": ""})
+    require(tmp_path, device="")
 
 
 @pytest.mark.parametrize(
@@ -122,9 +134,9 @@ def test_where_the_target_does_not_run_the_table_s_word_counts(tmp_path):
 )
 def test_a_table_of_something_else_is_refused(changes, why, tmp_path):
     with pytest.raises(UsageError, match=why):
-        require_fits(TABLE, tmp_path, **FITS | changes)
+        require(tmp_path, **changes)
 
 
 def test_emulated_times_are_refused(tmp_path):
     with pytest.raises(UsageError, match="on an emulator"):
-        require_fits(replace(TABLE, emulated=True), tmp_path, **FITS)
+        require(tmp_path, replace(TABLE, emulated=True))

@@ -1,17 +1,19 @@
 """The greatest eigenvalue by power iteration is that of the whole matrix, found by numpy."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from qcompile.errors import UsageError
-from qcompile.ir.ops.source import const
+from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import rewrite
 from qcompile.ir.widths import Widths
 from qcompile.sensitivity.eigenvalue import HessianEigenvalue, eigenvalues
 from tests.helpers import read
 from tests.sensitivity.conftest import SITES, pictures, studied
 
-ASKED = dict.fromkeys(SITES, (Widths(3, 8), Widths(4, 8)))
+ASKED: dict[str, Sequence[Widths]] = {name: (Widths(3, 8), Widths(4, 8)) for name in SITES}
 
 
 def outputs(study, name, change):
@@ -32,8 +34,9 @@ def column(study, name, place, step=1e-2):
 @pytest.mark.parametrize("name", ["each", "skip", "last"])
 def test_the_eigenvalue_is_that_of_the_whole_matrix(net, name):
     study = studied(net, pictures(6))
-    count = study.graph.named(name).operands[1].data.size
-    jacobian = np.stack([column(study, name, place) for place in range(count)], 1)
+    weight = study.graph.named(name).operands[1]
+    assert isinstance(weight, Const)
+    jacobian = np.stack([column(study, name, place) for place in range(weight.data.size)], 1)
     power = np.square(outputs(study, name, 0.0)).sum()
     expected = np.linalg.eigvalsh(jacobian.T @ jacobian / power)[-1]
     found = dict(eigenvalues(study, ASKED))[name]

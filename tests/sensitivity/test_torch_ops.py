@@ -1,5 +1,7 @@
 """Each operation in torch gives what the interpreter gives, sample by sample."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from qcompile.ir.ops.source import Input
 from qcompile.ir.types import F32, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.sensitivity.network import Network
-from qcompile.sensitivity.torch_ops import snapped
+from qcompile.sensitivity.torch_ops import Tensor, snapped
 from tests.helpers import read, seeded_inputs
 
 BODIES = {
@@ -56,6 +58,13 @@ BODIES = {
     "bound of what is read twice": "w: f32[4, 4, 1, 1] = const(...)\n c = conv(x, w)\n"
     " r = relu(c)\n y = add(c, r)",
 }
+ORDERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "rows": lambda x: x,
+    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "a part": lambda x: x[:, ::2],
+    "turned": lambda x: x.permute(3, 1, 0, 2),
+    "plane": lambda x: x[0, 0],
+}
 
 
 def network(body):
@@ -91,17 +100,7 @@ def test_what_only_numpy_knows_is_listed():
     assert [node.op for node in network("m = mish(x)\n y = relu(m)").foreign] == ["mish"]
 
 
-@pytest.mark.parametrize(
-    "order",
-    [
-        lambda x: x,
-        lambda x: x.contiguous(memory_format=torch.channels_last),
-        lambda x: x[:, ::2],
-        lambda x: x.permute(3, 1, 0, 2),
-        lambda x: x[0, 0],
-    ],
-    ids=["rows", "channels last", "a part", "turned", "plane"],
-)
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 def test_snapping_piece_by_piece_is_snapping(order):
     rng = np.random.default_rng(4)
     x = order(torch.from_numpy(rng.standard_normal((3, 6, 60, 61)).astype(np.float32)))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from qcompile.errors import TypeMismatch
 from qcompile.ir.ops.hadamard import Hadamard
@@ -18,9 +19,16 @@ def reals(*shape: int, elem: Scalar = F64) -> Input:
     return Input(TensorType(shape, elem), name="x")
 
 
+def of_order(n: int) -> NDArray[np.int8]:
+    """H of an order that has one."""
+    found = hadamard(n)
+    assert found is not None
+    return found
+
+
 def matrix(size: int, blocks: int, seed: int = 0):
     """diag(ε)·(I ⊗ H)/√size in float64."""
-    turned = signs(size, seed)[:, None] * hadamard(size) / np.sqrt(size)
+    turned = signs(size, seed)[:, None] * of_order(size) / np.sqrt(size)
     return np.kron(np.eye(blocks), turned)
 
 
@@ -46,7 +54,7 @@ def test_integers_are_exact_sums_less_the_zero_point(elem, zero):
     kind = TensorType((4, 48), elem, per_tensor(0.25, zero))
     node = Hadamard(Input(kind, name="x"), 1, 12, seed=2)
     q = np.random.default_rng(0).integers(elem.lo, elem.hi + 1, (4, 48)).astype(elem.storage)
-    signed = np.kron(np.eye(4), signs(12, 2)[:, None] * hadamard(12)).astype(np.int64)
+    signed = np.kron(np.eye(4), signs(12, 2)[:, None] * of_order(12)).astype(np.int64)
     np.testing.assert_array_equal(node.evaluate(q), (q.astype(np.int64) - zero) @ signed)
     assert node.type.elem == I32
     assert node.type.unit == per_tensor(0.25 * (1 / np.sqrt(12)))
@@ -66,7 +74,7 @@ def test_integers_are_exact_along_any_axis(ways, elem, seed):
     node = Hadamard(
         Input(TensorType(shape, kind, per_tensor(0.5, zero)), name="x"), axis, size, seed
     )
-    turn = np.kron(np.eye(length // size), signs(size, seed)[:, None] * hadamard(size))
+    turn = np.kron(np.eye(length // size), signs(size, seed)[:, None] * of_order(size))
     wanted = np.moveaxis(np.moveaxis(q.astype(np.float64) - zero, axis, -1) @ turn, -1, axis)
     np.testing.assert_array_equal(node.evaluate(q), wanted)
 
@@ -75,6 +83,7 @@ def test_a_sum_stands_for_the_transform_of_the_reals():
     kind = TensorType((4, 64), I8, per_tensor(0.25, 7))
     q = np.random.default_rng(0).integers(-128, 128, (4, 64)).astype(np.int8)
     whole = Hadamard(Input(kind, name="x"), 1, 64)
+    assert whole.type.unit is not None
     exact = Hadamard(reals(4, 64), 1, 64).evaluate((q - 7.0) * 0.25)
     np.testing.assert_allclose(whole.evaluate(q) * whole.type.unit.scale[0], exact, atol=1e-12)
 

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from qcompile.passes.assignment.model import Choice
 from qcompile.passes.assignment.moves import crowded, descended
 from qcompile.passes.assignment.problem import Layer, Limit, Option, Pair, Problem, Tie
 from qcompile.passes.assignment.reach import OutOfReach
@@ -54,10 +55,17 @@ def exhausted(problem):
     return min(problem.damage(c) for c in product(*spaces) if keeps(problem, c))
 
 
+def descent(problem: Problem) -> tuple[Choice, float]:
+    """The choice and the bound, of a problem that has a choice."""
+    found = descended(problem)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_it_finds_the_least_of_small_problems_and_bounds_it(seed):
     problem = gram(seed, 6)
-    choice, bound = descended(problem)
+    choice, bound = descent(problem)
     assert keeps(problem, choice)
     assert problem.damage(choice) == pytest.approx(exhausted(problem), rel=1e-9)
     assert bound <= problem.damage(choice) + 1e-12
@@ -72,7 +80,7 @@ def test_pairs_of_either_sign_and_no_square_are_bounded_too(seed):
         for p in problem.pairs
     )
     problem = Problem(problem.layers, problem.limits, (), wild)
-    _, bound = descended(problem)
+    _, bound = descent(problem)
     assert bound <= exhausted(problem) + 1e-12
 
 
@@ -80,20 +88,20 @@ def test_pairs_of_either_sign_and_no_square_are_bounded_too(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_two_tied_layers_move_together(seed, ties):
     problem = gram(seed, 6, ties=ties)
-    choice, _ = descended(problem)
+    choice, _ = descent(problem)
     assert keeps(problem, choice)
     assert problem.damage(choice) == pytest.approx(exhausted(problem), rel=0.02)
 
 
 def test_three_tied_layers_keep_their_tie():
     problem = gram(1, 6, ties=(Tie((0, 2, 5)),))
-    choice, _ = descended(problem)
+    choice, _ = descent(problem)
     assert keeps(problem, choice)
 
 
 def test_no_move_of_one_or_two_layers_is_better():
     problem = gram(5, 9)
-    choice, _ = descended(problem)
+    choice, _ = descent(problem)
     least = problem.damage(choice)
     moved = (
         tuple({i: k, j: m}.get(place, now) for place, now in enumerate(choice))
@@ -128,5 +136,5 @@ def test_without_pairs_enough_the_search_is_exact():
 
 def descended_damage(problem):
     """What the descent finds."""
-    choice, _ = descended(problem)
+    choice, _ = descent(problem)
     return problem.damage(choice)
