@@ -52,7 +52,7 @@ FINDERS: Final[tuple[Callable[[Graph], object], ...]] = (
 @click.option("--layers", default=22, show_default=True)
 @click.option("--length", default=32, show_default=True, help="Tokens of a sample.")
 @click.option("--samples", default=4, show_default=True)
-@click.option("--target", default="onnx-int", show_default=True)
+@click.option("--target", default="reference", show_default=True)
 @click.option("--scheme", default="W4A8-g128-token", show_default=True)
 @click.option("--recipe", default="rotate", show_default=True)
 def main(layers: int, length: int, samples: int, target: str, scheme: str, recipe: str) -> None:
