@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.analysis.axes.laws.law import Group
-from qcompile.analysis.axes.members import Indices, Member
 from qcompile.analysis.axes.sites import RotationSite
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
+from qcompile.passes.transforms.changes import turning
 from qcompile.passes.transforms.constants import with_members
 
 Matrices = NDArray[Any]
@@ -32,27 +32,12 @@ def rotated(graph: Graph, site: RotationSite, matrices: Matrices) -> Graph:
             f"{site.count} of them, got {list(found.shape)}"
         )
     stack = found.reshape(-1, site.size, site.size)
-    inverses = _inverses(site, stack).swapaxes(1, 2)
-
-    def change(member: Member, rows: Matrices, ids: Indices) -> Matrices:
-        return _times(rows, stack if member.exponent > 0 else inverses, ids)
-
-    return with_members(graph, site, change)
+    _require_group(site, stack)
+    return with_members(graph, site, turning(stack))
 
 
-def _times(rows: Matrices, stack: Matrices, ids: Indices) -> Matrices:
-    """Each row times the matrix of its block."""
-    if len(stack) == 1:
-        return rows @ stack[0]
-    result = np.empty_like(rows)
-    for block, matrix in enumerate(stack):
-        own = ids == block
-        result[own] = rows[own] @ matrix
-    return result
-
-
-def _inverses(site: RotationSite, stack: Matrices) -> Matrices:
-    """T^-1 of each; `UsageError` names what keeps a matrix out of the group."""
+def _require_group(site: RotationSite, stack: Matrices) -> None:
+    """`UsageError` names what keeps a matrix out of the group."""
     if site.group is Group.NONE:
         raise UsageError(f"nothing may act at site {site.name}: {_reasons(site)}")
     if site.group in (Group.ORTHOGONAL, Group.TURN):
@@ -64,12 +49,9 @@ def _inverses(site: RotationSite, stack: Matrices) -> Matrices:
             )
     if site.group in (Group.PAIR, Group.TURN):
         _require_pairs(site, stack)
-    if site.group is Group.ORTHOGONAL or site.group is Group.TURN:
-        return stack.swapaxes(1, 2)
     condition = float(np.linalg.cond(stack).max()) if np.isfinite(stack).all() else np.inf
     if not condition <= LARGEST_CONDITION:
         raise UsageError(f"site {site.name}: a matrix of condition {condition:.2g} has no inverse")
-    return np.linalg.inv(stack)
 
 
 def _require_pairs(site: RotationSite, stack: Matrices) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.analysis.axes.members import Indices, Member
 from qcompile.analysis.axes.sites import ScalingSite
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
+from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import with_members
 
 Values = NDArray[Any]
@@ -30,10 +30,4 @@ def scaled(graph: Graph, site: ScalingSite, s: Values) -> Graph:
         )
     if not (np.isfinite(found).all() and (found > 0).all()):
         raise UsageError(f"site {site.name} takes positive finite scales, got {found.min():.3g}")
-    stack = found.reshape(-1, site.size)
-
-    def change(member: Member, rows: Values, ids: Indices) -> Values:
-        powers = stack ** float(member.exponent)
-        return rows * (powers if len(stack) == 1 else powers[ids])
-
-    return with_members(graph, site, change)
+    return with_members(graph, site, scaling(found.reshape(-1, site.size)))
