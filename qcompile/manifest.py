@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def facts(
             for (name, node), (_, last) in zip(split.outputs, graph.outputs, strict=True)
         ],
         "integer_only": found.integer_only and place.exact,
-        "tolerance": tolerance(place, found, measured),
+        "tolerance": tolerance(place, found, measured, choices.values()),
         "float_islands": dict(found.islands),
         "sqnr_db": {name: round(db, 3) for name, db in measured.outputs.items()},
         **({} if measured.drop is None else {"drop": measured.as_drop}),
@@ -82,18 +82,24 @@ def facts(
     }
 
 
-def tolerance(place: Target, found: Coverage, measured: Measured) -> float:
+def tolerance(
+    place: Target, found: Coverage, measured: Measured, choices: Iterable[Choice]
+) -> float:
     """How far an output may be from the interpreter's: not at all where all is exact.
 
     Activations of fewer than 8 bits turn a last bit of a real sum into a coarse step, which the
     layers behind pass on: there an engine may be three times as far from the interpreter as that
-    is from the reals, since a single sample may have more noise than the mean of all.
+    is from the reals, since a single sample may have more noise than the mean of all. Scales found
+    at run time hang on real sums at every layer: there it may be as far as the interpreter is.
     """
     if found.integer_only and place.exact:
         return 0.0
-    coarse = any(activation < 8 for _, activation in found.macs_by_bits)
     noise = max((10 ** (-db / 20) for db in measured.outputs.values()), default=0.0)
-    return max(place.tolerance, round(3 * noise, 6)) if coarse else place.tolerance
+    if any(activation < 8 for _, activation in found.macs_by_bits):
+        return max(place.tolerance, round(3 * noise, 6))
+    if any(choice.widths.per_token for choice in choices):
+        return max(place.tolerance, round(noise, 6))
+    return place.tolerance
 
 
 def tensor(name: str, kind: TensorType, real: TensorType) -> dict[str, Any]:

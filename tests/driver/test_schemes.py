@@ -18,6 +18,7 @@ from qcompile.program.graph_file import read_graph
 from qcompile.report import read_report
 from qcompile.targets.onnx.target import ONNX_QDQ
 from tests.helpers import read
+from tests.passes.transforms.streams import samples, stream
 
 MODELS = Path(__file__).parents[2] / "models"
 RESNET20 = MODELS / "resnet20_fashion.onnx"
@@ -127,6 +128,18 @@ def test_pairs_for_other_engines_are_held_to_the_noise_of_quantization(tmp_path:
     noise = 10 ** (-artifact.summary["quality"]["sqnr_db"]["logits"] / 20)
     tolerance = artifact.manifest["tolerance"]
     assert tolerance == pytest.approx(max(ONNX_QDQ.tolerance, 3 * noise), abs=1e-6)
+
+
+@pytest.mark.parametrize(("scheme", "times"), [("W3A8-token", 1), ("W3A4-token", 3)])
+def test_where_scales_are_found_at_run_time_engines_are_held_to_the_noise_too(
+    tmp_path: Path, scheme: str, times: int
+):
+    calib = [{"ids": ids} for (ids,) in samples(16)]
+    artifact = qcompile.compile(
+        stream(), target="onnx-int", calib=calib, output=tmp_path / "it", scheme=scheme
+    )
+    noise = 10 ** (-artifact.summary["quality"]["sqnr_db"]["logits"] / 20)
+    assert artifact.manifest["tolerance"] == pytest.approx(times * noise, abs=1e-6)
 
 
 def test_the_same_scheme_gives_the_same_bytes(tmp_path: Path):
