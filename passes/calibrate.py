@@ -20,6 +20,7 @@ from qcompile.ir.unit import Affine
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.invariants import CALIBRATED, SPECIFIED
+from qcompile.passes.masked_ranges import without_masks
 from qcompile.passes.roles import Role, role
 from qcompile.passes.weight_units import weight_unit
 
@@ -48,7 +49,7 @@ class Calibrate(Pass):
             edge: estimate(edge.spec, found)
             for edge, found in zip(seen, self.statistics, strict=True)
         }
-        ranges = join_at_concats(graph, ranges)
+        ranges = join_at_concats(graph, without_masks(graph, ranges))
 
         weights = [n for n in graph.nodes if isinstance(n, Observe) and isinstance(n.x, Const)]
         done = iter(self.each(weights, "scaling weights"))
