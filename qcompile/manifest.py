@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def facts(
             for (name, node), (_, last) in zip(split.outputs, graph.outputs, strict=True)
         ],
         "integer_only": found.integer_only and place.exact,
-        "tolerance": tolerance(place, found, measured, choices.values()),
+        "tolerance": tolerance(place, found, measured),
         "float_islands": dict(found.islands),
         "sqnr_db": {name: round(db, 3) for name, db in measured.outputs.items()},
         **({} if measured.drop is None else {"drop": measured.as_drop}),
@@ -82,24 +82,20 @@ def facts(
     }
 
 
-def tolerance(
-    place: Target, found: Coverage, measured: Measured, choices: Iterable[Choice]
-) -> float:
+def tolerance(place: Target, found: Coverage, measured: Measured) -> float:
     """How far an output may be from the interpreter's: not at all where all is exact.
 
-    Activations of fewer than 8 bits turn a last bit of a real sum into a coarse step, which the
-    layers behind pass on: there an engine may be three times as far from the interpreter as that
-    is from the reals, since a single sample may have more noise than the mean of all. Scales found
-    at run time hang on real sums at every layer: there it may be as far as the interpreter is.
+    A last bit of a real sum, which engines add up in their own order, turns into a whole step where
+    the sum is rounded, and the layers behind pass that on: with reals between integers an engine
+    may be as far from the interpreter as that is from the reals. Steps of fewer than 8 bits are
+    coarse: there it may be three times as far, since a single sample may have more noise than the
+    mean of all.
     """
     if found.integer_only and place.exact:
         return 0.0
     noise = max((10 ** (-db / 20) for db in measured.outputs.values()), default=0.0)
-    if any(activation < 8 for _, activation in found.macs_by_bits):
-        return max(place.tolerance, round(3 * noise, 6))
-    if any(choice.widths.per_token for choice in choices):
-        return max(place.tolerance, round(noise, 6))
-    return place.tolerance
+    coarse = any(activation < 8 for _, activation in found.macs_by_bits)
+    return max(place.tolerance, round(3 * noise if coarse else noise, 6))
 
 
 def tensor(name: str, kind: TensorType, real: TensorType) -> dict[str, Any]:

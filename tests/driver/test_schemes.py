@@ -130,8 +130,10 @@ def test_pairs_for_other_engines_are_held_to_the_noise_of_quantization(tmp_path:
     assert tolerance == pytest.approx(max(ONNX_QDQ.tolerance, 3 * noise), abs=1e-6)
 
 
-@pytest.mark.parametrize(("scheme", "times"), [("W3A8-token", 1), ("W3A4-token", 3)])
-def test_where_scales_are_found_at_run_time_engines_are_held_to_the_noise_too(
+@pytest.mark.parametrize(
+    ("scheme", "times"), [("W3A8-tensor", 1), ("W3A8-token", 1), ("W3A4-token", 3)]
+)
+def test_with_reals_between_integers_engines_are_held_to_the_noise(
     tmp_path: Path, scheme: str, times: int
 ):
     calib = [{"ids": ids} for (ids,) in samples(16)]
