@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from qcompile.errors import UsageError
+from qcompile.passes.correct_bias import CorrectBias
 from qcompile.recipe_file import parse_recipe, read_recipe, recipe_names
 from qcompile.recipe_passes import passes_of
 from qcompile.stages import SIMPLIFY
@@ -29,7 +30,8 @@ def test_options_of_the_command_line_may_be_set():
 def test_what_the_compilation_knows_comes_from_the_context():
     recipe = parse_recipe("passes: [correct-bias]")
     (one,) = passes_of(recipe, {"samples": ((),), "threads": 3, "seed": 1})
-    assert vars(one) == {"samples": ((),), "threads": 3}
+    assert isinstance(one, CorrectBias)
+    assert (one.samples, one.threads) == (((),), 3)
 
 
 @pytest.mark.parametrize("name", recipe_names())
