@@ -54,7 +54,7 @@ class WidthRule:
         """The default in this graph.
 
         What comes from a norm over channels is real anyway, and a few channels of it are far out
-        in trained transformers: one scale for all tokens costs 20 dB and more there (LLM.int8,
+        in trained transformers: one scale for all tokens costs 10 dB and more there (LLM.int8,
         arXiv 2208.07339, section 3; SmoothQuant, arXiv 2211.10438, figure 2).
         """
         tokens = self.scaling is Scaling.BY_NORMS and _multiplies_norms(graph)
