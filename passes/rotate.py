@@ -18,20 +18,17 @@ from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
-from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import BLIND, POLICIES, Wanted
 from qcompile.passes.transforms.constants import Change, with_changes
-from qcompile.passes.transforms.judging import Judges, Probes, after, errors, judges
+from qcompile.passes.transforms.judging import Judges, Probes, after, judges, least
 from qcompile.passes.transforms.notes import Note, untold
-from qcompile.passes.transforms.probes import Probe, collect_probes
-from qcompile.passes.transforms.readers import Contraction
+from qcompile.passes.transforms.probes import collect_probes
 from qcompile.passes.transforms.smoothing import Seen, peaks
 from qcompile.passes.transforms.statistics import collect_moments
 
 LEAST = 4  # channels worth a rotation
-WORTH = 0.98  # of the error: a smaller gain is chance
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,8 @@ class Rotate(Pass):
         sites = {site: own for site, own in sites.items() if own.readers}
         if not sites:
             return graph
-        probes = self._probes(graph, [node for own in sites.values() for node in own.nodes])
+        nodes = [node for own in sites.values() for node in own.nodes]
+        probes = collect_probes(graph, nodes, self.samples, self.recipe)
         looks = self.policy not in BLIND
         edges = [[r.edge for r in own.readers if looks] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
@@ -79,23 +77,14 @@ class Rotate(Pass):
                 probes = after(probes, site, found)
         return with_changes(graph, changes) if changes else graph
 
-    def _probes(self, graph: Graph, nodes: Sequence[Contraction]) -> dict[Contraction, Probe]:
-        chosen = choose_widths(graph, self.recipe.widths)
-        widths = {node: chosen[node].widths for node in nodes}
-        return collect_probes(graph, widths, self.samples, self.recipe)
-
     def _choose(
         self, site: RotationSite, own: Judges, wanted: Wanted, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        tried = list(POLICIES[self.policy](wanted))
-        before, found = errors(own, probes, [one.change for one in tried])
-        best = min(range(len(tried)), key=found.__getitem__, default=None)
-        if best is None or found[best] >= before * WORTH:
-            self.tell(Note(self.name, site.name, site.role, "none", before, before))
-            return None
-        self.tell(Note(self.name, site.name, site.role, tried[best].words, before, found[best]))
-        return tried[best].change
+        tried = [(one.words, one.change) for one in POLICIES[self.policy](wanted)]
+        change, note = least(own, probes, tried, Note(self.name, site.name, site.role))
+        self.tell(note)
+        return change
 
 
 def _takes_any(site: RotationSite) -> bool:

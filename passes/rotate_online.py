@@ -20,7 +20,6 @@ from qcompile.ir.types import Array
 from qcompile.numerics.hadamard import additions, block_size
 from qcompile.numerics.spreading import spread
 from qcompile.passes.base import Meaning, Pass
-from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.online_hadamard import edge_of, insert_online
 from qcompile.passes.recipe import Recipe
@@ -58,11 +57,10 @@ class RotateOnline(Pass):
             return graph
         sites = {site: contractions(site) for site in online_sites(graph)}
         sites = {site: own for site, own in sites.items() if own}
-        chosen = choose_widths(graph, self.recipe.widths)
-        wanted = {node: chosen[node].widths for own in sites.values() for node in own}
-        if not wanted:
+        if not sites:
             return graph
-        probes = collect_probes(graph, wanted, self.samples, self.recipe)
+        nodes = [node for own in sites.values() for node in own]
+        probes = collect_probes(graph, nodes, self.samples, self.recipe)
         sizes: dict[str, int] = {}
         for site, own in self.each(list(sites.items()), "rotating at run time at sites"):
             order = self._choose(site, [probes[node] for node in own])

@@ -21,20 +21,18 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
-from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
-from qcompile.passes.transforms.judging import Judges, Probes, after, errors
+from qcompile.passes.transforms.judging import Judges, Probes, after, least
 from qcompile.passes.transforms.notes import Note, untold
-from qcompile.passes.transforms.probes import Probe, collect_probes
-from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
+from qcompile.passes.transforms.probes import collect_probes
+from qcompile.passes.transforms.readers import Reader, Writer, readers, writers
 from qcompile.passes.transforms.smoothing import POLICIES, Seen, peaks
 from qcompile.passes.transforms.statistics import collect_channels
 
 Values = NDArray[Any]
-WORTH = 0.98  # of the error: a smaller gain is chance
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ class Smooth(Pass):
         edges = {site: _edges(site, own) for site, own in sites.items()}
         every = [edge for own in edges.values() for edge in own]
         seen = iter(collect_channels(graph, every, self.samples, threads=self.threads))
-        probes = self._probes(graph, [r.node for own in sites.values() for r in own])
+        nodes = [r.node for own in sites.values() for r in own]
+        probes = collect_probes(graph, nodes, self.samples, self.recipe)
         changes: list[tuple[ScalingSite, Change]] = []
         for site, own in self.each(list(sites.items()), "smoothing at sites"):
             made = [_own(w, probes) for w in writers(graph, site)]
@@ -83,11 +82,6 @@ class Smooth(Pass):
                 probes = after(probes, site, found)
         return with_changes(graph, changes) if changes else graph
 
-    def _probes(self, graph: Graph, nodes: Sequence[Contraction]) -> dict[Contraction, Probe]:
-        chosen = choose_widths(graph, self.recipe.widths)
-        widths = {node: chosen[node].widths for node in nodes}
-        return collect_probes(graph, widths, self.samples, self.recipe)
-
     def _choose(
         self,
         site: ScalingSite,
@@ -97,15 +91,12 @@ class Smooth(Pass):
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
         policy = POLICIES[self.policy]
-        tried = [candidate for seen in views for candidate in policy(seen, self.alpha)]
-        changes = [scaling(candidate.scales) for candidate in tried]
-        before, found = errors(Judges(tuple(own)), probes, changes)
-        best = min(range(len(tried)), key=found.__getitem__, default=None)
-        if best is None or found[best] >= before * WORTH:
-            self.tell(Note(self.name, site.name, site.role, "none", before, before))
-            return None
-        self.tell(Note(self.name, site.name, site.role, tried[best].words, before, found[best]))
-        return changes[best]
+        candidates = (candidate for seen in views for candidate in policy(seen, self.alpha))
+        tried = [(one.words, scaling(one.scales)) for one in candidates]
+        judged = Judges(tuple(own))
+        change, note = least(judged, probes, tried, Note(self.name, site.name, site.role))
+        self.tell(note)
+        return change
 
 
 def _apart(

@@ -39,11 +39,6 @@ class Drop:
     bound: float | None
     samples: int
 
-    @property
-    def is_within(self) -> bool:
-        """True when no more is lost than asked, and where nothing was asked."""
-        return self.bound is None or self.value <= self.bound
-
     def as_dict(self) -> dict[str, str | float | int | None]:
         """The summary's entry."""
         return {

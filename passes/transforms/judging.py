@@ -13,10 +13,12 @@ from qcompile.ir.node import Node
 from qcompile.passes.roles import activations
 from qcompile.passes.transforms.changes import altered
 from qcompile.passes.transforms.constants import Change
+from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.probes import Alteration, Probe, constant_weight, few_outputs
 from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
 
 JUDGES = 16  # contractions that judge one site, evenly spaced along the graph
+WORTH = 0.98  # of the error: a smaller gain is chance
 Probes = Mapping[Contraction, Probe]
 T = TypeVar("T")
 
@@ -46,6 +48,19 @@ def errors(own: Judges, probes: Probes, changes: Sequence[Change]) -> tuple[floa
     rows += [_written_errors(w, probes[w.node], changes) for w in own.writers]
     before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
     return before, after
+
+
+def least(
+    own: Judges, probes: Probes, tried: Sequence[tuple[str, Change]], note: Note
+) -> tuple[Change | None, Note]:
+    """The change after which least is lost, and the note with what was chosen; none where no change
+    gains more than chance."""
+    before, found = errors(own, probes, [change for _, change in tried])
+    best = min(range(len(tried)), key=found.__getitem__, default=None)
+    if best is None or found[best] >= before * WORTH:
+        return None, replace(note, choice="none", before=before, after=before)
+    words, change = tried[best]
+    return change, replace(note, choice=words, before=before, after=found[best])
 
 
 def after(probes: Probes, site: Site, change: Change) -> dict[Contraction, Probe]:

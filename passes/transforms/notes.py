@@ -14,7 +14,7 @@ class Note:
     by: str
     site: str
     role: str
-    choice: str
+    choice: str = "none"
     before: float = 0.0
     after: float = 0.0
     reason: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import F32, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.ir.widths import Widths
+from qcompile.passes.choose_widths import choose_widths
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import activations, weight
 from qcompile.passes.transforms.changes import altered
@@ -125,12 +126,15 @@ def product(node: Contraction, x: Values, w: Values) -> Values:
 
 def collect_probes(
     graph: Graph,
-    wanted: Mapping[Contraction, Widths],
+    nodes: Iterable[Contraction],
     samples: Iterable[Sequence[Array]],
     recipe: Recipe,
 ) -> dict[Contraction, Probe]:
-    """A probe of each contraction, its operands from the samples: of a product with a matrix
-    evenly spaced vectors, of anything else the first two samples' values whole."""
+    """A probe of each contraction, in the widths that the recipe gives it, its operands from the
+    samples: of a product with a matrix evenly spaced vectors, of anything else the first two
+    samples' values whole."""
+    chosen = choose_widths(graph, recipe.widths)
+    wanted = {node: chosen[node].widths for node in nodes}
     values: dict[Node, list[Array]] = {activations(node)[0]: [] for node in wanted}
     drawn = list(samples)
     whole = {activations(node)[0] for node in wanted if not _by_vectors(node)}

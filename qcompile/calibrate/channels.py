@@ -18,7 +18,6 @@ class Channels:
     """Sums over vectors of n channels.
 
     Of each channel, [n]: `low` and `high`, the extremes; `total` = Σ |x|; `energy` = Σ x².
-    `peaks` = Σ max x², the greatest of each vector.
     """
 
     count: int
@@ -26,7 +25,6 @@ class Channels:
     high: Values
     total: Values
     energy: Values
-    peaks: float
 
     @property
     def largest(self) -> Values:
@@ -38,15 +36,6 @@ class Channels:
         """Mean |x| of each channel."""
         return self.total / self.count
 
-    @property
-    def peak_to_average(self) -> float:
-        """n · E[max x²] / E[Σ x²]: 1 when all channels of a vector are alike, n for one alone.
-
-        The error of one scale for each vector is proportional to it.
-        """
-        whole = float(self.energy.sum())
-        return self.low.size * self.peaks / whole if whole > 0 else 1.0
-
     def __add__(self, other: Channels) -> Channels:
         return Channels(
             self.count + other.count,
@@ -54,7 +43,6 @@ class Channels:
             np.maximum(self.high, other.high),
             self.total + other.total,
             self.energy + other.energy,
-            self.peaks + other.peaks,
         )
 
 
@@ -68,12 +56,10 @@ def channels(vectors: NDArray[Any], *, where: str) -> Channels:
             f"{where}: the float model gives NaN or infinity on a calibration sample; "
             "check the sample's preprocessing"
         )
-    squares = np.square(x)
     return Channels(
         x.shape[0],
         x.min(0),
         x.max(0),
         np.abs(x).sum(0),
-        squares.sum(0),
-        float(squares.max(1).sum()),
+        np.square(x).sum(0),
     )

@@ -19,14 +19,6 @@ def test_parts_added_up_are_the_whole():
     np.testing.assert_allclose(added.magnitude, np.abs(x.astype(np.float64)).mean(0))
     np.testing.assert_allclose(added.energy, whole.energy)
     assert added.count == whole.count
-    assert added.peak_to_average == pytest.approx(whole.peak_to_average)
-
-
-@pytest.mark.parametrize(
-    ("vector", "peak"), [([1.0, -1.0, 1.0, 1.0], 1.0), ([0.0, 0.0, 5.0, 0.0], 4.0)]
-)
-def test_the_peak_is_1_for_equal_channels_and_n_for_a_single_one(vector: list[float], peak: float):
-    assert channels(np.array([vector]), where="x").peak_to_average == peak
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
