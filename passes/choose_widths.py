@@ -57,7 +57,8 @@ class WidthRule:
         in trained transformers: one scale for all tokens costs 10 dB and more there (LLM.int8,
         arXiv 2208.07339, section 3; SmoothQuant, arXiv 2211.10438, figure 2).
         """
-        tokens = self.scaling is Scaling.BY_NORMS and _multiplies_norms(graph)
+        scales = self.scaling is Scaling.BY_NORMS and self.default.activation != REAL
+        tokens = scales and _multiplies_norms(graph)
         return replace(self.default, per_token=self.default.per_token or tokens)
 
 

@@ -106,7 +106,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
             write_plan(chosen.plan, folder / "plan.json")
         write_report(folder, said, stages, found, measured, decided, clock.rows)
         if not (folder / "graph.qc").exists():
-            write_graph(deployed, folder)  # what `run --reference` runs
+            write_graph(deployed, folder, emitted.kept)  # what `run --reference` runs
         manifest = seal(folder, said)  # 10 package
         built = Artifact(folder, manifest, options.threads)
         if options.verify:

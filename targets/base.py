@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from qcompile.ir.graph import Graph
+from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.recipe import Recipe
+from qcompile.program.kept import Kept
 from qcompile.targets.steps import Outline
 
 Arrays = Mapping[str, Array]
@@ -30,7 +32,8 @@ class Emitted:
 
     `details` must be plain JSON and the same on every run. `activation_peak_bytes` is the memory
     for values at run time, `latency_ms` a prediction if the target has one, for which the
-    times of the `interpolated` kernels were guessed from others.
+    times of the `interpolated` kernels were guessed from others. `kept`: constants of the graph, by
+    digest, that the files hold as they are.
     """
 
     files: tuple[str, ...]
@@ -38,6 +41,7 @@ class Emitted:
     activation_peak_bytes: int = 0
     latency_ms: float | None = None
     interpolated: tuple[str, ...] = ()
+    kept: Mapping[str, Kept] = field(default_factory=dict[str, Kept], repr=False)
 
 
 class Runtime(Protocol):
@@ -68,6 +72,20 @@ class Runtime(Protocol):
 
     def trace(self, inputs: Arrays) -> Iterator[tuple[str, Array]]:
         """Named intermediate integers, by node name."""
+        ...
+
+
+Computing = Callable[[Mapping[Node, Array]], Mapping[Node, Array]]
+"""Values of some nodes of a graph, computed from those of others."""
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """A runtime that can run pieces of its program on given values."""
+
+    def part(self, graph: Graph, given: Sequence[Node], wanted: Sequence[Node]) -> Computing:
+        """The program's own operators between values of the graph that it stands for: those that
+        compute `wanted` from `given`."""
         ...
 
 

@@ -1,51 +1,67 @@
-"""A graph as files: `graph.qc`, its text, and `blobs.bin`, its large constants."""
+"""A graph as files: `graph.qc`, its text, and `blobs.bin`, what no other file holds of it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from qcompile.errors import ArtifactError, QcompileError
-from qcompile.ir.blob import Blob, mapped_blob
+from qcompile.ir.blob import Blob, blob, mapped_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.foreign import Foreign, Runner
 from qcompile.ir.parse import parse
 from qcompile.ir.text import blobs, dump
 from qcompile.ir.types import Array
 from qcompile.numerics.packing import pack, packed_size, unpack
+from qcompile.program.kept import Kept, entry_of, holds, kept_of
 
 ALIGNMENT = 64
 CHUNK = 1 << 24
 PIECE = 1 << 20  # elements packed or unpacked at a time
 
 
-def write_graph(graph: Graph, folder: Path) -> tuple[str, ...]:
+NOTHING: Mapping[str, Kept] = MappingProxyType({})
+
+
+def write_graph(graph: Graph, folder: Path, kept: Mapping[str, Kept] = NOTHING) -> tuple[str, ...]:
     """Writes text, blobs and their index; constants one at a time. Returns the file names.
 
-    Constants of fewer than 8 bits are packed: the index says how many bits an element takes.
+    Constants of fewer than 8 bits are packed: the index says how many bits an element takes. Those
+    that files of the folder hold already, by digest in `kept`, are looked up there and left out.
     """
     (folder / "graph.qc").write_text(dump(graph))
-    narrow = _narrow(graph)
+    narrow, wanted = _narrow(graph), blobs(graph)
+    found = {k: kept[k] for k in sorted(wanted.keys() & kept.keys())}
+    found = {k: where for k, where in found.items() if holds(where, folder, wanted[k])}
+    named = {k: tuple(blob(axis) for axis in where.places) for k, where in found.items()}
+    tables = {table.digest: table for axes in named.values() for table in axes}
     index: dict[str, dict[str, object]] = {}
     with (folder / "blobs.bin").open("wb") as file:
-        for digest, blob in sorted(blobs(graph).items()):
-            file.write(b"\0" * (-file.tell() % ALIGNMENT))
-            index[digest] = {
-                "offset": file.tell(),
-                "shape": list(blob.shape),
-                "dtype": blob.dtype.name,
-            }
-            flat = np.ascontiguousarray(blob.array()).reshape(-1)
-            if digest in narrow:
-                index[digest]["bits"] = narrow[digest]
-                _write_packed(file, flat, narrow[digest])
-            else:
-                _write_whole(file, flat.view(np.uint8))
+        for digest, each in sorted((wanted | tables).items()):
+            index[digest] = {"shape": list(each.shape), "dtype": each.dtype.name}
+            if digest in found:
+                axes = [table.digest for table in named[digest]]
+                index[digest] |= entry_of(found[digest], axes)
+                continue
+            index[digest] = _written(file, each, narrow.get(digest)) | index[digest]
     (folder / "blobs.json").write_text(json.dumps(index, indent=1))
     return ("graph.qc", "blobs.bin", "blobs.json")
+
+
+def _written(file: BinaryIO, each: Blob, bits: int | None) -> dict[str, object]:
+    """Appends a blob: the part of its entry that says how it is stored."""
+    file.write(b"\0" * (-file.tell() % ALIGNMENT))
+    start, flat = file.tell(), np.ascontiguousarray(each.array()).reshape(-1)
+    if bits is None:
+        _write_whole(file, flat.view(np.uint8))
+        return {"offset": start}
+    _write_packed(file, flat, bits)
+    return {"offset": start, "bits": bits}
 
 
 def _narrow(graph: Graph) -> dict[str, int]:
@@ -74,12 +90,18 @@ def read_graph(folder: Path) -> Graph:
     try:
         text = (folder / "graph.qc").read_text()
         index = json.loads((folder / "blobs.json").read_text())
-        found = {digest: _blob(folder / "blobs.bin", entry) for digest, entry in index.items()}
-        return parse(text, found, runner=foreign_runner())
+        own = {k: _blob(folder / "blobs.bin", e) for k, e in index.items() if "file" not in e}
+        others = {k: _kept(folder, e, own) for k, e in index.items() if "file" in e}
+        return parse(text, own | others, runner=foreign_runner())
     except (OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, QcompileError):
             raise
         raise ArtifactError(f"{folder}: cannot read its graph: {error}") from error
+
+
+def _kept(folder: Path, entry: Mapping[str, Any], tables: Mapping[str, Blob]) -> Blob:
+    shape = tuple(int(d) for d in entry["shape"])
+    return kept_of(entry, tables).blob(folder, shape, np.dtype(str(entry["dtype"])))
 
 
 def foreign_runner() -> Runner:
