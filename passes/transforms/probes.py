@@ -84,15 +84,8 @@ class Probe:
         return error / power if power > 0 else error
 
     def _quantized(self, operands: Sequence[Values]) -> list[Values]:
-        narrow = [x.astype(np.float32) for x in operands]
-        bits, axis = self.widths.activation, narrow[0].ndim - 1
-        if self.widths.per_token:
-            elem = self.recipe.token_of(bits, axis).elem
-            marks = [FakeQuantDynamic(_like(x), elem, axis) for x in narrow]
-            return [m.evaluate(x).astype(np.float64) for m, x in zip(marks, narrow, strict=True)]
-        bounds = (min(float(x.min()) for x in narrow), max(float(x.max()) for x in narrow))
-        elem, unit = activation_format(bounds, self.recipe.activation_of(bits))
-        return [_snapped(x, elem, unit) for x in narrow]
+        axis = operands[0].ndim - 1
+        return narrowed(operands, widths=self.widths, recipe=self.recipe, axis=axis)
 
     def _quantized_weight(self, weights: Values) -> Values:
         found = weight(self.node)
@@ -104,6 +97,21 @@ class Probe:
         if unit.group is None:
             return _snapped(w.array, spec.elem, unit)
         return FakeQuant(w, spec.elem, unit).evaluate(w.array).astype(np.float64)
+
+
+def narrowed(
+    values: Sequence[Values], *, widths: Widths, recipe: Recipe, axis: int
+) -> list[Values]:
+    """Activations quantized to these widths, in float64: each vector along the axis with a scale of
+    its own where the widths have them, else one scale for all that is seen."""
+    narrow = [x.astype(np.float32) for x in values]
+    if widths.per_token:
+        elem = recipe.token_of(widths.activation, axis).elem
+        marks = [FakeQuantDynamic(_like(x), elem, axis) for x in narrow]
+        return [m.evaluate(x).astype(np.float64) for m, x in zip(marks, narrow, strict=True)]
+    bounds = (min(float(x.min()) for x in narrow), max(float(x.max()) for x in narrow))
+    elem, unit = activation_format(bounds, recipe.activation_of(widths.activation))
+    return [_snapped(x, elem, unit) for x in narrow]
 
 
 def few_outputs(node: Contraction, weights: Values) -> Values:

@@ -67,12 +67,10 @@ def sites(graph: Graph) -> Iterator[tuple[Any, ...]]:
 
 
 def plan(graph: Graph, seen: Sequence[Sample]) -> list[Note]:
-    """What the passes of `best` choose, site by site; but for `balance`, which looks at the edges
-    themselves, and these differ with the place where each exporter scales attention's scores."""
+    """What the passes of `best` choose, site by site."""
     notes: list[Note] = []
     context = {"samples": tuple(seen), "recipe": RECIPE, "threads": 1, "tell": notes.append}
-    passes = [one for one in passes_of(read_recipe("best"), context) if one.name != "balance"]
-    Pipeline(passes, frozenset({STATIC})).run(graph)
+    Pipeline(passes_of(read_recipe("best"), context), frozenset({STATIC})).run(graph)
     return notes
 
 

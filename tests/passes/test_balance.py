@@ -1,16 +1,21 @@
 """Scales between computed factors: ranges become even, the function stays."""
 
 import numpy as np
+import pytest
 
 from qcompile.analysis.axes import scaling_sites
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Mul
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.reduce import Softmax
-from qcompile.ir.ops.shape import Transpose
+from qcompile.ir.ops.shape import Reshape, Transpose
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import F32, TensorType
+from qcompile.ir.widths import parse_widths
 from qcompile.passes.balance import Balance
+from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.equality import difference
 from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.readers import readers
@@ -35,14 +40,25 @@ def attention(*, outlier: float) -> Graph:
     return Graph("net", (x,), (("scores", Softmax(scores, axis=2)),))
 
 
+def otherwise_spelled(*, outlier: float) -> Graph:
+    """The same scores, both factors divided by a root, and kᵀ by way of three moves."""
+    plain = attention(outlier=outlier)
+    q, k = plain.named("q"), plain.named("k")
+    share = const(np.full((1,), KEY**-0.25, np.float32))
+    moved = Transpose(Reshape(k, (LENGTH, KEY)), (1, 0))
+    columns = Mul(Reshape(moved, (1, KEY, LENGTH)), share)
+    scores = MatMul(Mul(q, share), columns, name="scores")
+    return Graph("net", plain.inputs, (("scores", Softmax(scores, axis=2)),))
+
+
 def samples(count: int = 4) -> list[tuple[np.ndarray, ...]]:
     rng = np.random.default_rng(1)
     return [(rng.normal(size=(1, LENGTH, WIDTH)).astype(np.float32),) for _ in range(count)]
 
 
-def notes(graph: Graph) -> list[Note]:
+def notes(graph: Graph, recipe: Recipe | None = None) -> list[Note]:
     found: list[Note] = []
-    Balance(samples=samples(), tell=found.append).run(graph)
+    Balance(samples=samples(), recipe=recipe or Recipe(), tell=found.append).run(graph)
     return found
 
 
@@ -69,6 +85,23 @@ def test_ranges_that_are_even_stay():
     (note,) = notes(graph)
     assert note.choice == "none"
     assert Balance(samples=samples()).run(graph) is graph
+
+
+def test_how_factors_are_spelled_changes_no_choice():
+    (one,), (two,) = notes(attention(outlier=50.0)), notes(otherwise_spelled(outlier=50.0))
+    assert (one.choice, two.choice) == ("even ranges", "even ranges")
+    np.testing.assert_allclose([one.before, one.after], [two.before, two.after], rtol=1e-3)
+
+
+@pytest.mark.parametrize("scheme", ["W8A8-tensor", "W4A4-token"])
+def test_the_error_is_that_of_the_product_in_its_own_format(scheme: str):
+    (note,) = notes(attention(outlier=50.0), Recipe(widths=WidthRule(parse_widths(scheme))))
+    assert note.choice == "even ranges"
+
+
+def test_what_stays_real_is_left_alone_and_told():
+    (note,) = notes(attention(outlier=50.0), Recipe(widths=WidthRule(parse_widths("W4A16"))))
+    assert (note.choice, note.reason) == ("none", "nothing that meets here is quantized")
 
 
 def test_without_samples_nothing_is_known_and_nothing_done():
