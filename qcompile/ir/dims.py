@@ -10,40 +10,91 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """An open length, named by the expression that gives it: `n`, `(h+1)//2`."""
+    """An open length, named by the expression that gives it: `n`, `(h+1)//2`.
+
+    Numbers stand last, and only one in a row: 1 + n is n + 1, (n + 2) - 1 too, (n * 8) // 4 is n * 2.
+    """
 
     name: str
 
     def __add__(self, other: Dim) -> Dim:
-        return self if other == 0 else Symbol(f"({self}+{other})")
+        return self._shifted(other) if isinstance(other, int) else Symbol(f"({self}+{other})")
 
     def __radd__(self, other: int) -> Dim:
-        return self if other == 0 else Symbol(f"({other}+{self})")
+        return self._shifted(other)
 
     def __sub__(self, other: Dim) -> Dim:
-        if other == self:
-            return 0
-        return self if other == 0 else Symbol(f"({self}-{other})")
+        if isinstance(other, int):
+            return self._shifted(-other)
+        (base, more), (other_base, less) = _summands(self.name), _summands(other.name)
+        return more - less if base == other_base else Symbol(f"({self}-{other})")
 
     def __rsub__(self, other: int) -> Dim:
         return Symbol(f"({other}-{self})")
 
     def __mul__(self, other: Dim) -> Dim:
-        return other if other == 0 else self if other == 1 else Symbol(f"({self}*{other})")
+        return self._times(other) if isinstance(other, int) else Symbol(f"({self}*{other})")
 
     def __rmul__(self, other: int) -> Dim:
-        return other if other == 0 else self if other == 1 else Symbol(f"({other}*{self})")
+        return self._times(other)
 
     def __floordiv__(self, other: Dim) -> Dim:
         if other == self:
             return 1
-        return self if other == 1 else Symbol(f"({self}//{other})")
+        base, factor = _factors(self.name)
+        if isinstance(other, int) and other > 0 and factor % other == 0:
+            return Symbol(base)._times(factor // other)
+        return Symbol(f"({self}//{other})")
 
     def __rfloordiv__(self, other: int) -> Dim:
         return Symbol(f"({other}//{self})")
 
     def __str__(self) -> str:
         return self.name
+
+    def _shifted(self, by: int) -> Dim:
+        base, more = _summands(self.name)
+        total = more + by
+        return Symbol(f"({base}{total:+d})" if total else base)
+
+    def _times(self, by: int) -> Dim:
+        base, factor = _factors(self.name)
+        total = factor * by
+        return 0 if total == 0 else Symbol(base if total == 1 else f"({base}*{total})")
+
+
+def _summands(name: str) -> tuple[str, int]:
+    """n and 2 of `(n+2)`; anything else and 0."""
+    for sign in "+-":
+        base, number = _before(name, sign)
+        if base:
+            return base, int(sign + number)
+    return name, 0
+
+
+def _factors(name: str) -> tuple[str, int]:
+    """n and 2 of `(n*2)`; anything else and 1."""
+    base, number = _before(name, "*")
+    return (base, int(number)) if base else (name, 1)
+
+
+def _before(name: str, sign: str) -> tuple[str, str]:
+    """a and the number of `(a sign number)`; "" where the name is not of this form."""
+    base, _, number = name[1:-1].rpartition(sign)
+    if not (name.startswith("(") and name.endswith(")") and number.isdecimal()):
+        return "", ""
+    whole = base.isidentifier() or _enclosed(base)
+    return (base, number) if whole else ("", "")
+
+
+def _enclosed(text: str) -> bool:
+    """True when one pair of parentheses is around all of it."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[0] == "(" and place == len(text) - 1
+    return False
 
 
 Dim: TypeAlias = int | Symbol

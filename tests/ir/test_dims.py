@@ -9,14 +9,27 @@ n = Symbol("n")
 
 def test_arithmetic_with_a_symbol_is_a_symbol():
     assert (n + 1, 1 + n, n - 1, 5 - n, n * 2, 2 * n, n // 2) == (
-        Symbol("(n+1)"), Symbol("(1+n)"), Symbol("(n-1)"), Symbol("(5-n)"), Symbol("(n*2)"),
-        Symbol("(2*n)"), Symbol("(n//2)"),
+        Symbol("(n+1)"), Symbol("(n+1)"), Symbol("(n-1)"), Symbol("(5-n)"), Symbol("(n*2)"),
+        Symbol("(n*2)"), Symbol("(n//2)"),
     )  # fmt: skip
 
 
 def test_neutral_elements_vanish():
     assert (n + 0, 0 + n, n - 0, n * 1, 1 * n, n // 1) == (n,) * 6
     assert (n - n, n * 0, n // n) == (0, 0, 1)
+
+
+def test_numbers_come_together():
+    m = Symbol("m")
+    assert (n + 1 - 1, n - 3 + 1, n + m + 2 - 2, (n + 4) - (n + 1)) == (n, n - 2, n + m, 3)
+    assert (n * 4 * 2, n * 8 // 4, n * 8 // 8, 2 * (n * m) * 3) == (n * 8, n * 2, n, n * m * 6)
+
+
+def test_other_expressions_stay_as_they_are():
+    odd = Symbol("(a+1)-(b+1)")
+    assert (n * 3 // 2, odd + 1, (n + 1) * 2) == (
+        Symbol("((n*3)//2)"), Symbol("((a+1)-(b+1)+1)"), Symbol("((n+1)*2)"),
+    )  # fmt: skip
 
 
 def test_static_names_the_open_lengths():
