@@ -10,5 +10,6 @@ from qcompile.passes.transforms.online import online
 from qcompile.passes.transforms.permute import permuted
 from qcompile.passes.transforms.rotate import rotated
 from qcompile.passes.transforms.scale import scaled
+from qcompile.passes.transforms.shift import shifted
 
-__all__ = ["online", "permuted", "rotated", "scaled"]
+__all__ = ["online", "permuted", "rotated", "scaled", "shifted"]

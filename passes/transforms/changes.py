@@ -1,4 +1,4 @@
-"""What a map at a site does to vectors: scales and matrices, on any member's numbers."""
+"""What a map at a site does to vectors: scales, shifts and matrices, on any member's numbers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ def scaling(s: Values) -> Change:
     def change(member: Member, rows: Values, ids: Indices) -> Values:
         powers = s ** float(member.exponent)
         return rows * (powers if len(s) == 1 else powers[ids])
+
+    return change
+
+
+def shifting(z: Values) -> Change:
+    """v − exponent · z; `z` is [blocks, size]."""
+
+    def change(member: Member, rows: Values, ids: Indices) -> Values:
+        taken = z * float(member.exponent)
+        return rows - (taken if len(z) == 1 else taken[ids])
 
     return change
 

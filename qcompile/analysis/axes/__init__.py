@@ -1,7 +1,7 @@
 """Which linear maps may act on the axes of a graph without changing what it computes.
 
-One table tells the laws of each operation (`laws`); three analyses solve them for matrices, for
-positive scales and for permutations. Nothing here knows a family of models.
+Two tables tell the laws of each operation (`laws`); four analyses solve them for matrices, for
+positive scales, for permutations and for shifts. Nothing here knows a family of models.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from qcompile.analysis.axes.sites import (
     PermutationSite,
     RotationSite,
     ScalingSite,
+    ShiftSite,
     Site,
 )
 from qcompile.analysis.axes.survey import Survey
@@ -25,6 +26,7 @@ __all__ = [
     "PermutationSite",
     "RotationSite",
     "ScalingSite",
+    "ShiftSite",
     "Site",
     "Survey",
     "described",
@@ -32,6 +34,7 @@ __all__ = [
     "permutation_sites",
     "rotation_sites",
     "scaling_sites",
+    "shift_sites",
 ]
 
 
@@ -43,6 +46,11 @@ def rotation_sites(graph: Graph) -> tuple[RotationSite, ...]:
 def scaling_sites(graph: Graph) -> tuple[ScalingSite, ...]:
     """A basis of the positive scales that may act, in graph order."""
     return Survey(graph).scalings
+
+
+def shift_sites(graph: Graph) -> tuple[ShiftSite, ...]:
+    """A basis of the vectors that may be taken off values, in graph order."""
+    return Survey(graph).shifts
 
 
 def permutation_sites(graph: Graph) -> tuple[PermutationSite, ...]:

@@ -40,7 +40,8 @@ class Along:
 class Member:
     """A value that changes with a site, along one axis.
 
-    `exponent`: for scales v · s^exponent; for matrices 1 is v T and −1 is v T^-T. `blocks` are the
+    `exponent`: for scales v · s^exponent; for matrices 1 is v T and −1 is v T^-T; for shifts
+    v − exponent · z. `blocks` are the
     index sets along which each index has a map of its own.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qcompile.analysis.axes.members import Member
-from qcompile.analysis.axes.sites import ScalingSite, Site
+from qcompile.analysis.axes.sites import ScalingSite, ShiftSite, Site
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add
@@ -38,7 +38,7 @@ def value_names(graph: Graph) -> dict[Node, str]:
 
 
 def _title(site: Site) -> Node:
-    return site.lead.value if isinstance(site, ScalingSite) else site.edges[0].value
+    return site.lead.value if isinstance(site, ScalingSite | ShiftSite) else site.edges[0].value
 
 
 def role_of(members: tuple[Member, ...]) -> str:

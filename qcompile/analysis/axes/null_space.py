@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 Row: TypeAlias = dict[int, Fraction]
-Equation: TypeAlias = tuple[tuple[int, int], ...]
+Equation: TypeAlias = tuple[tuple[int, int | Fraction], ...]
 """(unknown, coefficient) …: the sum is 0."""
 
 

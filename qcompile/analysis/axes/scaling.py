@@ -24,7 +24,7 @@ def scaling_classes(layout: Layout) -> list[ScalingClass]:
     leaves = layout.leaves
     space = null_space(
         len(leaves),
-        _equations(layout),
+        equations(layout),
         dependent=lambda leaf: isinstance(leaves[leaf].value, Const),
     )
     touching: list[list[int]] = [[] for _ in leaves]
@@ -38,7 +38,8 @@ def scaling_classes(layout: Layout) -> list[ScalingClass]:
     return sorted(found, key=lambda own: min(own.exponents))
 
 
-def _equations(layout: Layout) -> Iterator[Equation]:
+def equations(layout: Layout) -> Iterator[Equation]:
+    """What the laws' rows demand of the leaves; all leaves of a broken law stay."""
     for column in layout.columns:
         if column.broken:
             yield from (((leaf, 1),) for leaf in column.leaves)

@@ -75,6 +75,27 @@ class ScalingSite(Site):
 
 
 @dataclass(frozen=True)
+class ShiftSite(Site):
+    """Where z may be taken off offline: v − exponent · z on each member.
+
+    `lead` is an edge that contractions with constants read; their biases, and those of what makes
+    the members, take up the rest.
+    """
+
+    lead: Member
+
+
+@dataclass(frozen=True)
+class FixedEdge:
+    """An edge that contractions read and no shift reaches, for these reasons."""
+
+    name: str
+    value: Node
+    axis: int
+    blockers: tuple[Blocker, ...]
+
+
+@dataclass(frozen=True)
 class PermutationSite(Site):
     """Where the indices may be put in another order offline, the same on all members."""
 

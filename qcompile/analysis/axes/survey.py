@@ -9,16 +9,25 @@ from functools import cached_property
 from math import lcm
 
 from qcompile.analysis.axes.blocker import Blocker
-from qcompile.analysis.axes.laws.law import Group
+from qcompile.analysis.axes.laws.law import Group, Rows
+from qcompile.analysis.axes.laws.shifts import shift_laws
 from qcompile.analysis.axes.laws.table import graph_laws
-from qcompile.analysis.axes.layout import Layout, layout
+from qcompile.analysis.axes.layout import Layout, Leaf, layout
 from qcompile.analysis.axes.members import Member, context, member
 from qcompile.analysis.axes.naming import named, role_of, value_names
 from qcompile.analysis.axes.online import online_sites_of
 from qcompile.analysis.axes.permutation import PermutationClass, permutation_classes
 from qcompile.analysis.axes.rotation import RotationClass, rotation_classes
 from qcompile.analysis.axes.scaling import ScalingClass, scaling_classes
-from qcompile.analysis.axes.sites import OnlineSite, PermutationSite, RotationSite, ScalingSite
+from qcompile.analysis.axes.shifting import ShiftClass, fixed_leaves, shift_classes
+from qcompile.analysis.axes.sites import (
+    FixedEdge,
+    OnlineSite,
+    PermutationSite,
+    RotationSite,
+    ScalingSite,
+    ShiftSite,
+)
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.source import Const
@@ -89,6 +98,36 @@ class Survey:
         ]
         return named(self.graph, [_permutation(self.layout, c) for c in found])
 
+    @cached_property
+    def shift_layout(self) -> Layout:
+        """The graph's axes in atoms, as the laws of shifts divide them."""
+        return layout(self.graph, shift_laws(self.graph))
+
+    @cached_property
+    def _shift_classes(self) -> list[ShiftClass]:
+        return shift_classes(self.shift_layout)
+
+    @cached_property
+    def shifts(self) -> tuple[ShiftSite, ...]:
+        """Where a vector may be taken off."""
+        own = self.shift_layout
+        known = [c for c in self._shift_classes if _is_known(own, c.coefficients)]
+        return named(self.graph, [_shift(own, c) for c in known])
+
+    @cached_property
+    def unshifted(self) -> tuple[FixedEdge, ...]:
+        """What contractions read and no vector may be taken off, in graph order."""
+        names, own = value_names(self.graph), self.shift_layout
+        found: dict[tuple[Node, int], FixedEdge] = {}
+        for number, blockers in fixed_leaves(own, self._shift_classes).items():
+            value, axis = own.leaves[number].value, own.leaves[number].axis
+            found.setdefault((value, axis), FixedEdge(names[value], value, axis, blockers))
+        return tuple(found.values())
+
+
+def _is_known(layout: Layout, numbers: Iterable[int]) -> bool:
+    return all(isinstance(layout.leaves[i].size, int) for i in numbers)
+
 
 def _worthwhile(layout: Layout, numbers: Iterable[int]) -> bool:
     """Some constant absorbs, some real value changes, and the length is known."""
@@ -130,13 +169,22 @@ def _scaling(layout: Layout, found: ScalingClass) -> ScalingSite:
     whole = lcm(*(value.denominator for value in relative.values()))
     exponents = {i: value * whole for i, value in relative.items()}
     blocks, members = _members(layout, exponents, found.columns)
-    own = layout.leaves[lead]
-    edge = next(
+    edge = _member_of(layout.leaves[lead], members)
+    return ScalingSite("", "", members[0].size, blocks, members, edge)
+
+
+def _shift(layout: Layout, found: ShiftClass) -> ShiftSite:
+    blocks, members = _members(layout, found.coefficients, found.columns)
+    edge = _member_of(layout.leaves[found.lead], members)
+    return ShiftSite("", "", members[0].size, blocks, members, edge)
+
+
+def _member_of(leaf: Leaf, members: tuple[Member, ...]) -> Member:
+    return next(
         m
         for m in members
-        if m.value is own.value and m.along.place == own.place and m.axis == own.axis
+        if m.value is leaf.value and m.along.place == leaf.place and m.axis == leaf.axis
     )
-    return ScalingSite("", "", members[0].size, blocks, members, edge)
 
 
 def _lead(layout: Layout, found: ScalingClass) -> int:
@@ -151,7 +199,7 @@ def _lead(layout: Layout, found: ScalingClass) -> int:
     return next((i for i in edges if i in read), edges[0])
 
 
-def _is_dual(rows: tuple[tuple[int, ...], ...]) -> bool:
+def _is_dual(rows: Rows) -> bool:
     return rows == ((1, 1),)
 
 

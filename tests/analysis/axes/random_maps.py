@@ -3,11 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.analysis.axes import Group, PermutationSite, RotationSite, ScalingSite, Site
+from qcompile.analysis.axes import (
+    Group,
+    PermutationSite,
+    RotationSite,
+    ScalingSite,
+    ShiftSite,
+    Site,
+)
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array, TensorType
-from qcompile.passes.transforms import permuted, rotated, scaled
+from qcompile.passes.transforms import permuted, rotated, scaled, shifted
 
 
 def random_matrices(site: RotationSite, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -32,6 +39,8 @@ def transformed(graph: Graph, site: Site, *, seed: int = 0) -> Graph:
             return rotated(graph, site, random_matrices(site, rng))
         case ScalingSite():
             return scaled(graph, site, np.exp(rng.standard_normal((site.count, site.size))))
+        case ShiftSite():
+            return shifted(graph, [(site, rng.standard_normal((site.count, site.size)))])
         case PermutationSite():
             rows = [rng.permutation(site.size) for _ in range(site.count)]
             return permuted(graph, site, np.stack(rows))

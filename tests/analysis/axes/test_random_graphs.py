@@ -150,7 +150,7 @@ def networks(draw: st.DrawFn) -> Graph:
 
 def all_sites(net: Graph) -> list[Site]:
     found = Survey(net)
-    return [*found.rotations, *found.scalings, *found.permutations]
+    return [*found.rotations, *found.scalings, *found.permutations, *found.shifts]
 
 
 @settings(max_examples=30, deadline=None)

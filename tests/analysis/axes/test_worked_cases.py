@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qcompile.analysis.axes import Group, Site, Survey
+from qcompile.analysis.axes import Group, ShiftSite, Site, Survey
 from qcompile.ir.graph import Graph
 from qcompile.passes.expose_sites import ExposeSites
 from tests.analysis.axes.convolutional import grouped, mamba, mobilenet, resnet, unet
@@ -75,6 +75,33 @@ SCALES = {
     grouped: "a b c",
 }
 
+PLAIN = {make.__name__: Survey(make()) for make in NETWORKS}
+SHIFTS = {
+    llama: {"l0.mix": "l0.v+ l0.mix+"},
+    grouped_queries: {"l0.mix": "l0.v+ l0.mix+"},
+    qwen: {"l0.mix": "l0.v+ l0.mix+"},
+    gpt2: {"n1": "n1+", "a.mix": "a.v+ a.mix+", "n2": "n2+"},
+    vit: {"n1": "n1+", "n2": "n2+", "reshape51": "last+"},
+    bert: {
+        "n0": "n0+ a.o-",
+        "a.mix": "a.v+ a.mix+",
+        "n1": "n1+ down-",
+        "n2": "n2+",
+    },
+    gemma: {"a.mix": "a.v+ a.mix+"},
+    mla: {"mix": "v_b+ mix+"},
+    moe: {},
+    mamba: {"slice17": "x_proj+"},
+    resnet: {},
+    mobilenet: {
+        "stem": "stem+ b1.project-",
+        "narrow1": "b1.project+ narrow1+",
+        "b2.project": "b2.project+",
+    },
+    unet: {"dec": "dec+"},
+    grouped: {"c": "c+"},
+}
+
 
 def survey(make: Callable[..., Graph]) -> Survey:
     return SURVEYS[make.__name__]
@@ -95,6 +122,32 @@ def test_matrices_act_here(
 @pytest.mark.parametrize(("make", "wanted"), SCALES.items(), ids=name_of)
 def test_scales_act_here(make: Callable[..., Graph], wanted: str):
     assert sorted(s.name for s in survey(make).scalings) == sorted(wanted.split())
+
+
+def moved(site: ShiftSite) -> str:
+    named = [(m.value.name, m.exponent) for m in site.edges if m.value.name]
+    return " ".join(f"{name}{'+' if exponent > 0 else '-'}" for name, exponent in named)
+
+
+@pytest.mark.parametrize(("make", "wanted"), SHIFTS.items(), ids=name_of)
+def test_shifts_act_here(make: Callable[..., Graph], wanted: dict[str, str]):
+    assert {s.name: moved(s) for s in PLAIN[make.__name__].shifts} == wanted
+
+
+UNSHIFTED = [
+    (llama, "l0.n1", "rms_norm adds nothing of its own"),
+    (llama, "l0.act", "mul is taken of each index apart"),
+    (gpt2, "act", "gelu is taken of each index apart"),
+    (vit, "image", "it is the graph's input image"),
+    (mamba, "pad9", "pad puts 0 around it"),
+    (resnet, "sum1", "relu is taken of each index apart"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "why"), UNSHIFTED, ids=name_of)
+def test_no_shift_acts_here_and_it_says_why(make: Callable[..., Graph], name: str, why: str):
+    found = {edge.name: [b.why for b in edge.blockers] for edge in PLAIN[make.__name__].unshifted}
+    assert why in found[name]
 
 
 REFUSED = [
@@ -138,7 +191,9 @@ def test_matrices_act_at_a_price_here(make: Callable[..., Graph], wanted: dict[s
 FOUND = {
     f"{title} {site}": (own.graph, site)
     for title, own in SURVEYS.items()
-    for site in (*own.rotations, *own.scalings, *own.permutations)
+    for site in (*own.rotations, *own.scalings, *own.permutations, *own.shifts)
+} | {
+    f"{title} {site}": (own.graph, site) for title, own in PLAIN.items() for site in own.shifts
 }
 
 

@@ -13,6 +13,7 @@ from qcompile.analysis.axes import (
     permutation_sites,
     rotation_sites,
     scaling_sites,
+    shift_sites,
 )
 from qcompile.errors import UsageError
 from qcompile.ir.blob import Blob
@@ -24,7 +25,7 @@ from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import F32, Array, f32
 from qcompile.numerics.rotations import transformed
 from qcompile.passes.fold_norm_scales import FoldNormScales
-from qcompile.passes.transforms import online, permuted, rotated, scaled
+from qcompile.passes.transforms import online, permuted, rotated, scaled, shifted
 from tests.analysis.axes.parts import graph
 from tests.analysis.axes.random_maps import difference
 from tests.analysis.axes.transformers import llama
@@ -33,6 +34,7 @@ NET = FoldNormScales().run(llama())
 STREAM, PAIRS, VALUES = rotation_sites(NET)
 SCALE = scaling_sites(NET)[0]
 ORDER = permutation_sites(NET)[0]
+(SHIFT,) = shift_sites(NET)
 HIDDEN = next(site for site in online_sites(NET) if site.role == "R4")
 
 
@@ -99,6 +101,20 @@ def test_an_online_operation_of_your_own():
     assert difference(NET, after) < 1e-12
 
 
+def test_the_values_of_each_head_lose_z_and_biases_take_it_up():
+    z = np.random.default_rng(0).standard_normal((2, 4))
+    after = shifted(NET, [(SHIFT, z)])
+    np.testing.assert_allclose(edge(after, "l0.v"), edge(NET, "l0.v") - z.reshape(-1), atol=1e-12)
+    assert difference(NET, after) < 1e-12
+
+
+def test_a_shift_that_is_taken_back_leaves_the_function():
+    z = np.random.default_rng(0).standard_normal(4)
+    after = shifted(NET, [(SHIFT, z)])
+    (again,) = shift_sites(after)
+    assert difference(NET, shifted(after, [(again, -z)])) < 1e-12
+
+
 REFUSED: dict[str, Callable[[], Graph]] = {
     "a wrong size": lambda: rotated(NET, STREAM, turn(8)),
     "not orthogonal": lambda: rotated(NET, STREAM, 2 * np.eye(16)),
@@ -109,6 +125,9 @@ REFUSED: dict[str, Callable[[], Graph]] = {
     "another graph": lambda: rotated(llama(), STREAM, turn(16)),
     "a negative scale": lambda: scaled(NET, SCALE, -np.ones(16)),
     "scales of a wrong shape": lambda: scaled(NET, SCALE, np.ones(15)),
+    "a shift that is no number": lambda: shifted(NET, [(SHIFT, np.full(4, np.nan))]),
+    "shifts of a wrong shape": lambda: shifted(NET, [(SHIFT, np.zeros(3))]),
+    "a shift of another graph": lambda: shifted(llama(), [(SHIFT, np.zeros(4))]),
     "an index twice": lambda: permuted(NET, ORDER, np.zeros(16, np.int64)),
     "an order of a wrong shape": lambda: permuted(NET, ORDER, np.arange(15)),
     "an online matrix without inverse": lambda: online(NET, HIDDEN, np.zeros((20, 20))),

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from fractions import Fraction
+from typing import TypeAlias
 
 from qcompile.ir.dims import Dim
 from qcompile.ir.node import Node
+
+Rows: TypeAlias = tuple[tuple[int | Fraction, ...], ...]
 
 
 class Group(IntEnum):
@@ -82,7 +86,7 @@ class Law:
 
     ports: tuple[Port, ...]
     group: Group | None
-    rows: tuple[tuple[int, ...], ...]
+    rows: Rows
     why: str
     signs: tuple[int, ...]
     permutes: bool = True
@@ -143,14 +147,12 @@ def frozen(port: Port, *, why: str) -> Law:
     return replace(kept(port, why=why), permutes=False)
 
 
-def tied(group: Group | None, rows: tuple[tuple[int, ...], ...], *ports: Port, why: str) -> Law:
+def tied(group: Group | None, rows: Rows, *ports: Port, why: str) -> Law:
     """Matrices of a group (None: nothing is said of them), scales by the rows."""
     return _law(ports, group, rows, why)
 
 
-def _law(
-    ports: tuple[Port, ...], group: Group | None, rows: tuple[tuple[int, ...], ...], why: str
-) -> Law:
+def _law(ports: tuple[Port, ...], group: Group | None, rows: Rows, why: str) -> Law:
     return Law(ports, group, rows, why, (1,) * len(ports))
 
 

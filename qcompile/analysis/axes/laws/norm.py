@@ -49,7 +49,7 @@ def _rms_norm(node: RmsNorm, x: Node, axis: int) -> Iterator[Law]:
         else:
             yield kept(source, why=UNSEEN)
         yield tied(None, (), own, source, why="")
-        scale = None if node.scale is None else _parameter(node.scale, x, i)
+        scale = None if node.scale is None else parameter_port(node.scale, x, i)
         group = None if free else Group.NONE
         if scale is None:
             yield tied(group, ((1,),), own, why=UNSCALED)
@@ -66,7 +66,7 @@ def _layer_norm(node: LayerNorm, x: Node, axis: int) -> Iterator[Law]:
             yield _beside(node, x, i, axis)
             continue
         yield kept(source, why=MEAN)
-        found = [_parameter(p, x, i) for p in parameters]
+        found = [parameter_port(p, x, i) for p in parameters]
         ports = [port for port in found if port is not None]
         spread = node.gamma is None or None in found
         rows = [(1, *(0,) * len(ports))] if spread else []
@@ -113,7 +113,7 @@ def _neighbours(node: Node, x: Node) -> Iterator[Law]:
             yield kept(Port(node, i), Port(x, i), why=APART).only_across(*across)
 
 
-def _parameter(parameter: Node, x: Node, axis: int) -> Port | None:
+def parameter_port(parameter: Node, x: Node, axis: int) -> Port | None:
     """The parameter's axis that belongs to the operand's; None when it is spread along it."""
     own = axis - x.type.rank + parameter.type.rank
     return Port(parameter, own) if own >= 0 and parameter.type.shape[own] != 1 else None

@@ -38,7 +38,7 @@ def _reduction(node: Reduction) -> Iterator[Law]:
             yield tied(Group.ORTHOGONAL, ((1,),), port, why="reduce_l2 keeps lengths only")
         else:
             yield kept(port, why=why)
-    pairs = list(_remaining(node, node.x, node.axes, keepdims=node.keepdims))
+    pairs = list(remaining(node, node.x, node.axes, keepdims=node.keepdims))
     for own, source in pairs:
         law = _beside(node, own, source)
         yield law.only_across(*(other for other, _ in pairs if other is not own))
@@ -57,15 +57,16 @@ def _beside(node: Reduction, own: Port, source: Port) -> Law:
 
 def _arg(node: Arg) -> Iterator[Law]:
     yield frozen(Port(node.x, node.axis), why=f"{node.op} gives its indices")
-    pairs = list(_remaining(node, node.x, (node.axis,), keepdims=node.keepdims))
+    pairs = list(remaining(node, node.x, (node.axis,), keepdims=node.keepdims))
     for own, source in pairs:
         law = tied(Group.NONE, (), own, source, why=f"{node.op} is taken of each index apart")
         yield law.only_across(*(other for other, _ in pairs if other is not own))
 
 
-def _remaining(
+def remaining(
     node: Node, x: Node, axes: tuple[int, ...], *, keepdims: bool
 ) -> Iterator[tuple[Port, Port]]:
+    """The axes that are not reduced: the result's and the operand's."""
     left = [axis for axis in range(x.type.rank) if axis not in axes]
     for place, axis in enumerate(left):
         yield Port(node, axis if keepdims else place), Port(x, axis)
