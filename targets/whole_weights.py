@@ -34,5 +34,9 @@ def _expand(node: Node, _: Site) -> Const | None:
 def _evaluated(node: Node, narrow: Const) -> Const:
     source = narrow.data
     lazy = Blob(source.shape, node.type.elem.storage, lambda: node.evaluate(source.array()))
-    held = blob(lazy.array()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)
-    return Const(held, node.type.elem, node.type.unit, name=narrow.name)
+    return Const(held(lazy), node.type.elem, node.type.unit, name=narrow.name)
+
+
+def held(lazy: Blob) -> Blob:
+    """A constant that is computed once: in memory, a large one in a nameless file."""
+    return blob(lazy.array()) if lazy.nbytes <= IN_MEMORY else spilled_blob(lazy)

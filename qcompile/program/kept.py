@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcompile.ir.blob import Blob, mapped_blob
 from qcompile.ir.types import Array
 from qcompile.numerics.packing import packed_size, unpack
+from qcompile.program.places import Places
 
-Places = NDArray[np.int32]
 AT_ONCE = 1 << 22  # elements put in order at a time
 
 

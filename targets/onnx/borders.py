@@ -16,8 +16,9 @@ from qcompile.ir.ops.quant import (
 )
 from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine
-from qcompile.targets.onnx.bytes8 import unit_of
+from qcompile.targets.onnx.bytes8 import sizes, unit_of
 from qcompile.targets.onnx.model import Writer
+from qcompile.targets.onnx.rescale import multiplied
 
 
 def quantize(w: Writer, node: Quantize) -> None:
@@ -70,6 +71,8 @@ def dequantize(w: Writer, node: Dequantize) -> None:
     """Cast, subtract, cast, multiply: no DequantizeLinear, which onnxruntime would fuse."""
     unit, rank = unit_of(node.x), node.type.rank
     name, storage = w.value(node.x), node.x.type.elem.storage
+    if unit.group is not None:
+        name = multiplied(w, name, unit, sizes(node.type))
     if not unit.symmetric:
         wide = np.int32 if storage.itemsize <= 2 else np.int64
         zero = w.constant(unit.zero_points(rank), wide)

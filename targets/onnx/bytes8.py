@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from qcompile.errors import NotLegal
 from qcompile.ir.node import Node
+from qcompile.ir.ops.source import Const
 from qcompile.ir.types import Array, TensorType
 from qcompile.ir.unit import Affine
-from qcompile.targets.onnx.model import Writer
+from qcompile.targets.onnx.model import Held, Writer
+from qcompile.targets.onnx.narrow import codes, lowest
 
 Values = NDArray[Any]
 
@@ -95,9 +97,12 @@ def weight_parts(w: Writer, node: Node) -> list[Part]:
 
 
 def _one_part(w: Writer, node: Node, zero: int) -> Part:
-    storage = node.type.elem.storage
-    if storage.kind == "u":
+    if isinstance(node, Const) and w.packs(node):
+        return _checked(node, Part(codes(w, node), zero + lowest(node.elem)))
+    if node.type.elem.storage.kind == "u":
         return _checked(node, Part(w.value(node), zero))
+    if w.names[node] in w.initializers:
+        return _checked(node, Part(_unsigned(w, node), zero + 128))
     name = f"{w.names[node]}~u8"
 
     def load() -> Array:
@@ -105,6 +110,8 @@ def _one_part(w: Writer, node: Node, zero: int) -> Part:
 
     if name not in w.initializers:
         w.promise(name, np.dtype(np.uint8), sizes(node.type), load)
+        if isinstance(node, Const):
+            w.held.setdefault(node, Held(((name, 8),), 128))
     return _checked(node, Part(name, zero + 128))
 
 

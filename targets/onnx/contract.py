@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from qcompile.errors import NotLegal
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.types import Array
 from qcompile.targets.onnx.bytes8 import Part, input_parts, sizes, weight_parts
 from qcompile.targets.onnx.model import Handler, Writer
 from qcompile.targets.onnx.pointwise import centred
@@ -175,20 +173,15 @@ def _stretched(w: Writer, node: ConvTranspose, part: Part, border: _Border) -> P
 def _flipped(w: Writer, node: ConvTranspose, part: Part) -> Part:
     """[c, o/groups, *kernel] → [o, c/groups, *kernel] with the kernel reversed."""
     c, each, *kernel = sizes(node.w.type)
-    groups = node.groups
-    source = w.initializers.get(part.name)
-    if source is None:
-        raise NotLegal(f"{node}: the weight is not constant")
-
-    def load() -> Array:
-        weights = source.load().reshape(groups, c // groups, each, *kernel).swapaxes(1, 2)
-        weights = np.flip(weights, tuple(range(3, weights.ndim)))
-        return weights.reshape(groups * each, c // groups, *kernel)
-
-    name = f"{part.name}~flipped{groups}"
-    if name not in w.initializers:
-        w.promise(name, source.dtype, (groups * each, c // groups, *kernel), load)
-    return Part(name, part.zero_point, part.factor)
+    groups, n = node.groups, len(kernel)
+    apart = w.constant((groups, c // groups, each, *kernel), np.int64)
+    name = w.op("Reshape", [part.name, apart])
+    name = w.op("Transpose", [name], perm=[0, 2, 1, *range(3, 3 + n)])
+    last, least = np.full(n, -1), np.full(n, np.iinfo(np.int64).min)
+    edges = [w.constant(v, np.int64) for v in (last, least, [3 + i for i in range(n)], last)]
+    name = w.op("Slice", [name, *edges])
+    whole = w.constant((groups * each, c // groups, *kernel), np.int64)
+    return Part(w.op("Reshape", [name, whole]), part.zero_point, part.factor)
 
 
 CONTRACTIONS: dict[type[Node], Handler] = {

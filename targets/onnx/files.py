@@ -6,7 +6,8 @@ weights is ever made. Above `INLINE_LIMIT` bytes, weights go to a data file besi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +24,15 @@ ALIGNMENT = 4096
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # field numbers in onnx.proto
 
 
-def save(writer: Writer, folder: Path, stem: str, *, limit: int = INLINE_LIMIT) -> list[Path]:
+@dataclass(frozen=True)
+class Saved:
+    """Files that were written, and in which of them, from which byte on, each initializer lies."""
+
+    paths: list[Path]
+    places: Mapping[str, tuple[str, int]]
+
+
+def save(writer: Writer, folder: Path, stem: str, *, limit: int = INLINE_LIMIT) -> Saved:
     """Writes `stem.onnx`, and `stem.onnx.data` when the constants exceed `limit` bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}.onnx"
@@ -31,15 +40,16 @@ def save(writer: Writer, folder: Path, stem: str, *, limit: int = INLINE_LIMIT) 
     data = folder / f"{stem}.onnx.data"
     outside = _offsets(tensors) if sum(t.nbytes for t in tensors) > limit else {}
     with path.open("wb") as file:
-        _stream(file, writer, outside, data.name)
+        inside = _stream(file, writer, outside, data.name)
+    places = {name: (path.name, start) for name, start in inside.items()}
     if not outside:
-        return [path]
+        return Saved([path], places)
     with data.open("wb") as file:
         for tensor in tensors:
             if tensor.name in outside:
                 file.seek(outside[tensor.name])
                 _write_raw(file, tensor)
-    return [path, data]
+    return Saved([path, data], places | {n: (data.name, at) for n, at in outside.items()})
 
 
 def to_bytes(writer: Writer) -> bytes:
@@ -70,7 +80,10 @@ def _graph(writer: Writer) -> GraphProto:
     )
 
 
-def _stream(file: BinaryIO, writer: Writer, outside: dict[str, int], location: str) -> None:
+def _stream(
+    file: BinaryIO, writer: Writer, outside: dict[str, int], location: str
+) -> dict[str, int]:
+    """Writes the model; where the raw data of each initializer in it begins."""
     tensors = writer.stored
     heads = [_head(t, outside.get(t.name), location) for t in tensors]
     sizes = [
@@ -82,12 +95,15 @@ def _stream(file: BinaryIO, writer: Writer, outside: dict[str, int], location: s
     file.write(_skeleton(writer).SerializeToString(deterministic=True))
     file.write(_prefix(_GRAPH, total))
     file.write(body)
+    places: dict[str, int] = {}
     for tensor, head, size in zip(tensors, heads, sizes, strict=True):
         file.write(_prefix(_INITIALIZER, size))
         file.write(head)
         if tensor.name not in outside:
             file.write(_prefix(_RAW_DATA, tensor.nbytes))
+            places[tensor.name] = file.tell()
             _write_raw(file, tensor)
+    return places
 
 
 def _head(tensor: Initializer, offset: int | None, location: str) -> bytes:

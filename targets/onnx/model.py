@@ -46,11 +46,21 @@ class Initializer:
         return prod(self.shape) * self.dtype.itemsize
 
 
+@dataclass(frozen=True)
+class Held:
+    """Which initializers a constant's elements lie in, row-major, bits each; and how much more
+    they are there."""
+
+    planes: tuple[tuple[str, int], ...]
+    less: int = 0
+
+
 class Writer:
     """Writes one graph, node by node, for one operator set.
 
     A handler reads its operands with `value` and must define the tensor `names[node]`, whose
-    elements are the node's storage type. Helper tensors are called `<node>~<k>`.
+    elements are the node's storage type. Helper tensors are called `<node>~<k>`. Constants that
+    `packs` are not stored as they are: the handler of `Const` computes them from what it stores.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class Writer:
         opset: int,
         handlers: Mapping[type[Node], Handler],
         keeps: tuple[type[Node], ...] = (),
+        packs: Callable[[Node], bool] = lambda node: False,
     ) -> None:
         self.graph = graph
         self.opset = opset
@@ -68,8 +79,11 @@ class Writer:
         self.initializers: dict[str, Initializer] = {}
         self.domains: dict[str, int] = {}
         self.variants: dict[tuple[Node, str], str] = {}
+        self.held: dict[Const, Held] = {}
         self._handlers = handlers
         self._keeps = keeps
+        self.packs = packs
+        self._stored: set[str] = set()
         self._small: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._helpers: dict[str, int] = {}
         self._taken = {*self.names.values(), *(name for name, _ in graph.outputs)}
@@ -140,10 +154,22 @@ class Writer:
     def value(self, node: Node) -> str:
         """The name of the node's value; a constant is stored at its first use."""
         name = self.names[node]
-        if self.is_constant(node) and name not in self.initializers:
-            shape = tuple(d for d in node.type.shape if isinstance(d, int))
-            self.promise(name, node.type.elem.storage, shape, lambda: self.load(node))
+        if self.is_constant(node) and name not in self._stored:
+            self._stored.add(name)
+            self._store(node, name)
         return name
+
+    def _store(self, node: Node, name: str) -> None:
+        if self.packs(node):
+            base, self._base = self._base, name
+            self._handlers[Const](self, node)
+            self._base = base
+            return
+        shape = tuple(d for d in node.type.shape if isinstance(d, int))
+        self.promise(name, node.type.elem.storage, shape, lambda: self.load(node))
+        if isinstance(node, Const):
+            planes = ((name, 8 * node.type.elem.storage.itemsize),)
+            self.held.setdefault(node, Held(planes))
 
     def promise(
         self,

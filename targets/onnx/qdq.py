@@ -10,18 +10,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.ir.blob import Blob
+from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import MaxPool
-from qcompile.ir.ops.quant import FakeQuant, expanded, to_integers
+from qcompile.ir.ops.quant import Dequantize, FakeQuant, expanded, to_integers
 from qcompile.ir.ops.resize import ResizeNearest
 from qcompile.ir.ops.shape import Expand, Reshape, Slice, Transpose
+from qcompile.ir.ops.source import Const
+from qcompile.ir.rewrite import Site, rewrite
 from qcompile.ir.types import I32, Array, Scalar
 from qcompile.ir.unit import Affine
 from qcompile.targets.onnx.borders import check_ungrouped, quantize_linear
 from qcompile.targets.onnx.bytes8 import sizes
 from qcompile.targets.onnx.contract import conv, conv_transpose, matmul
 from qcompile.targets.onnx.model import Handler, Writer
+from qcompile.targets.onnx.rescale import multiplied
+from qcompile.targets.whole_weights import held
 
 
 def fake_quant(w: Writer, node: FakeQuant) -> None:
@@ -34,6 +40,31 @@ def fake_quant(w: Writer, node: FakeQuant) -> None:
         x = _held_inside(w, node)
         whole = quantize_linear(w, x, node.elem, node.unit, since=since)
     _dequantize(w, whole, node.elem, node.unit, out=w.names[node], since=since)
+
+
+def with_stored_weights(graph: Graph) -> Graph:
+    """The same values with constants that are snapped to a grid held as its integers."""
+    return rewrite(graph, _as_integers)
+
+
+def _as_integers(node: Node, _: Site) -> Dequantize | None:
+    match node:
+        case FakeQuant(x=Const() as x, elem=elem, unit=unit):
+            integers = held(
+                Blob(x.data.shape, elem.storage, lambda: to_integers(x.array, elem, unit))
+            )
+            return Dequantize(Const(integers, elem, unit, name=x.name), name=node.name)
+        case _:
+            return None
+
+
+def stored_reals(w: Writer, node: Dequantize) -> None:
+    """A DequantizeLinear behind the integers of a weight, its groups multiplied out before."""
+    assert node.x.type.unit is not None
+    elem, unit, whole = node.x.type.elem, node.x.type.unit, w.value(node.x)
+    if unit.group is not None:
+        whole = multiplied(w, whole, unit, sizes(node.type))
+    _dequantize(w, whole, elem, unit, out=w.names[node])
 
 
 def _stored(w: Writer, node: FakeQuant, elem: Scalar, unit: Affine) -> str:
@@ -102,7 +133,13 @@ def _grid(node: Node) -> Affine | None:
     """The unit that a value was snapped to, before it was only moved about."""
     while isinstance(node, Reshape | Transpose | Slice | MaxPool | ResizeNearest | Expand):
         node = node.x
-    return node.unit if isinstance(node, FakeQuant) else None
+    match node:
+        case FakeQuant(unit=unit):
+            return unit
+        case Dequantize(x=x):
+            return x.type.unit
+        case _:
+            return None
 
 
 def _bias_unit(node: Conv | ConvTranspose | MatMul, x: Affine, weight: Affine) -> Affine:
@@ -111,10 +148,10 @@ def _bias_unit(node: Conv | ConvTranspose | MatMul, x: Affine, weight: Affine) -
     return Affine(scale * repeat, axis=None if weight.per_tensor else 0)
 
 
-FLOAT_BIASES: dict[type[Node], Handler] = {FakeQuant: fake_quant}
+FLOAT_BIASES: dict[type[Node], Handler] = {FakeQuant: fake_quant, Dequantize: stored_reals}
 
 INTEGER_BIASES: dict[type[Node], Handler] = {
-    FakeQuant: fake_quant,
+    **FLOAT_BIASES,
     Conv: with_bias,
     ConvTranspose: with_bias,
     MatMul: with_bias,

@@ -7,6 +7,7 @@ negative number by an unsigned one, exactly, without a proof about the accumulat
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize
 from qcompile.ir.types import Array
+from qcompile.ir.unit import Affine
 from qcompile.targets.onnx.bytes8 import sizes, unit_of
 from qcompile.targets.onnx.model import Writer
 
@@ -65,9 +67,36 @@ def _modulo(values: NDArray[Any]) -> NDArray[np.uint64]:
 
 def expand_groups(w: Writer, node: ExpandGroups) -> None:
     """step · q by a product of 32-bit integers, which every onnxruntime has."""
-    steps = unit_of(node.x).step_of_each(sizes(node.type))
-    product = w.op("Mul", [w.cast(w.value(node.x), np.int32), w.constant(steps, np.int32)])
-    w.cast(product, node.type.elem.storage, out=w.names[node])
+    multiplied(w, w.value(node.x), unit_of(node.x), sizes(node.type), out=w.names[node])
+
+
+def multiplied(
+    w: Writer, name: str, unit: Affine, shape: tuple[int, ...], *, out: str | None = None
+) -> str:
+    """step · q in i8 of narrow integers in groups."""
+    steps = w.cast(steps_of(w, unit, shape), np.int32)
+    return w.cast(w.op("Mul", [w.cast(name, np.int32), steps]), np.int8, out=out)
+
+
+def steps_of(w: Writer, unit: Affine, shape: tuple[int, ...]) -> str:
+    """The step of every element in u8, computed from one byte for each group."""
+    assert unit.group is not None
+    axis = 0 if unit.axis is None else unit.axis
+    channels = len(unit.scale)
+    others = [d for i, d in enumerate(shape) if i != axis or unit.axis is None]
+    each, length = np.frombuffer(unit.steps, np.uint8).reshape(channels, -1, 1), prod(others)
+    runs = each.shape[1]
+    wide = w.constant((channels, runs, unit.group), np.int64)
+    name = w.op("Expand", [w.constant(each, np.uint8), wide])
+    name = w.op("Reshape", [name, w.constant((channels, -1), np.int64)])
+    if runs * unit.group != length:
+        name = w.op("Slice", [name, *(w.constant([v], np.int64) for v in (0, length, 1))])
+    turned = shape if unit.axis is None else (channels, *others)
+    name = w.op("Reshape", [name, w.constant(turned, np.int64)])
+    if axis == 0:
+        return name
+    order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
+    return w.op("Transpose", [name], perm=order)
 
 
 def lut(w: Writer, node: Lut) -> None:

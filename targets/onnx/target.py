@@ -19,6 +19,7 @@ from qcompile.targets.borders import borders
 from qcompile.targets.onnx.emit import STEM, emit_integer, emit_qdq, refusals
 from qcompile.targets.onnx.names import value_names
 from qcompile.targets.onnx.program import OnnxProgram
+from qcompile.targets.onnx.qdq import with_stored_weights
 from qcompile.targets.opened import THIS_PROCESSOR
 from qcompile.targets.steps import Outline
 
@@ -57,11 +58,13 @@ class OnnxInteger:
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """The model, and where its integers are found by name."""
-        files = emit_integer(graph, folder)
+        written = emit_integer(graph, folder)
         names = value_names(graph)
         layers = {n.name: names[n] for n in _named_integers(graph)}
         raw = {name: names[node] for name, node in borders(graph).outputs}
-        return Emitted(tuple(f.name for f in files), {"onnx": {"layers": layers, "raw": raw}})
+        details = {"onnx": {"layers": layers, "raw": raw}}
+        files = tuple(path.name for path in written.paths)
+        return Emitted(files, details, kept=written.kept)
 
     def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> OnnxRuntime:
         """The model in onnxruntime."""
@@ -81,8 +84,8 @@ class OnnxQdq:
     instructions: Mapping[str, str] = field(default_factory=lambda: {"int8": "by the engine"})
 
     def deployed(self, stages: Stages) -> Graph:
-        """The fake-quantized graph."""
-        return stages.calibrated
+        """The fake-quantized graph, its weights held as integers."""
+        return with_stored_weights(stages.calibrated)
 
     def refusals(self, graph: Graph) -> Sequence[str]:
         """Nodes without an ONNX form."""
@@ -100,9 +103,10 @@ class OnnxQdq:
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """The model; its outputs are reals."""
-        files = emit_qdq(graph, folder)
-        raw = {name: name for name, _ in graph.outputs}
-        return Emitted(tuple(f.name for f in files), {"onnx": {"layers": {}, "raw": raw}})
+        written = emit_qdq(graph, folder)
+        details = {"onnx": {"layers": {}, "raw": {name: name for name, _ in graph.outputs}}}
+        files = tuple(path.name for path in written.paths)
+        return Emitted(files, details, kept=written.kept)
 
     def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> OnnxRuntime:
         """The model in onnxruntime."""

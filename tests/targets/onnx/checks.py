@@ -86,7 +86,7 @@ def same_bits(*outputs: Node, inputs: Mapping[str, Array] | None = None) -> Grap
     given = feed(graph) if inputs is None else dict(inputs)
     wanted = graph.run(*(given[i.name] for i in graph.inputs))
     with tempfile.TemporaryDirectory() as folder:
-        path = emit_integer(graph, Path(folder))[0]
+        path = emit_integer(graph, Path(folder)).paths[0]
         for optimize in (True, False):
             got = OnnxProgram(path, optimize=optimize).run(given)
             for (name, node), value in zip(graph.outputs, wanted, strict=True):
@@ -114,5 +114,5 @@ def near(*outputs: Node, relative: float = 1e-5, absolute: float = 1e-5) -> Grap
 def qdq_output(graph: Graph, given: Mapping[str, Array], *, optimize: bool) -> dict[str, Array]:
     """The Q/DQ form's outputs."""
     with tempfile.TemporaryDirectory() as folder:
-        path = emit_qdq(graph, Path(folder))[0]
+        path = emit_qdq(graph, Path(folder)).paths[0]
         return OnnxProgram(path, optimize=optimize).run(given)

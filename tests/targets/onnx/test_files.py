@@ -38,12 +38,12 @@ def _writer(graph: Graph, opset: int = 14) -> Writer:
 
 
 def test_same_bytes_every_time(tmp_path):
-    paths = [emit_integer(_network(), tmp_path / str(i))[0] for i in range(2)]
+    paths = [emit_integer(_network(), tmp_path / str(i)).paths[0] for i in range(2)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_the_streamed_file_is_the_model(tmp_path):
-    path = emit_integer(_network(), tmp_path)[0]
+    path = emit_integer(_network(), tmp_path).paths[0]
     model = onnx.load(str(path))
     onnx.checker.check_model(model, full_check=True)
     assert model == to_onnx(_network())
@@ -51,7 +51,7 @@ def test_the_streamed_file_is_the_model(tmp_path):
 
 def test_weights_beside_the_model(tmp_path):
     graph = _network()
-    paths = onnx_files.save(_writer(graph), tmp_path, "m", limit=1000)
+    paths = onnx_files.save(_writer(graph), tmp_path, "m", limit=1000).paths
     assert [p.name for p in paths] == ["m.onnx", "m.onnx.data"]
     assert paths[0].stat().st_size < 6000
     onnx.checker.check_model(str(paths[0]), full_check=True)
@@ -84,7 +84,7 @@ def test_the_lowest_versions_that_express_it():
 
 def test_layers_by_name(tmp_path):
     graph = _network()
-    program = OnnxProgram(emit_integer(graph, tmp_path)[0])
+    program = OnnxProgram(emit_integer(graph, tmp_path).paths[0])
     names = list(value_names(graph).values())
     assert [n for n in names if n in program.layers] == ["q", "conv", "conv_1"]
     given = feed(graph)
@@ -95,13 +95,13 @@ def test_layers_by_name(tmp_path):
 
 
 def test_an_unknown_layer_is_named(tmp_path):
-    program = OnnxProgram(emit_integer(_network(), tmp_path)[0])
+    program = OnnxProgram(emit_integer(_network(), tmp_path).paths[0])
     with pytest.raises(UsageError, match="no layers"):
         program.run({}, layers=["nowhere"])
 
 
 def test_a_missing_input_is_named(tmp_path):
-    program = OnnxProgram(emit_integer(_network(), tmp_path)[0])
+    program = OnnxProgram(emit_integer(_network(), tmp_path).paths[0])
     with pytest.raises(UsageError, match="missing"):
         program.run({})
 
@@ -116,7 +116,7 @@ def test_one_node_under_two_output_names(tmp_path):
     y = Relu(x, name="b")
     graph = Graph("g", (x,), (("a", y), ("b", y), ("c", x), ("d", const(np.arange(3)))))
     given = feed(graph)
-    got = OnnxProgram(emit_integer(graph, tmp_path)[0]).run(given)
+    got = OnnxProgram(emit_integer(graph, tmp_path).paths[0]).run(given)
     assert list(got) == ["a", "b", "c", "d"]
     assert np.array_equal(got["c"], given["x"])
 

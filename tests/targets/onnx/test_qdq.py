@@ -83,7 +83,7 @@ def test_within_one_step_of_the_fake_quantized_graph(form: str, optimize: bool):
 
 
 def _kinds(graph: Graph, tmp_path: Any) -> onnx.GraphProto:
-    return onnx.load(str(emit_qdq(graph, tmp_path)[0])).graph
+    return onnx.load(str(emit_qdq(graph, tmp_path).paths[0])).graph
 
 
 def test_weights_and_biases_are_stored_as_integers(tmp_path):
@@ -105,7 +105,7 @@ def test_onnxruntime_fuses_the_form(tmp_path):
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "fused.onnx")
-    path = emit_qdq(_conv(U8, 128), tmp_path)[0]
+    path = emit_qdq(_conv(U8, 128), tmp_path).paths[0]
     ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     fused = [n.op_type for n in onnx.load(str(tmp_path / "fused.onnx")).graph.node]
     assert "QLinearConv" in fused
@@ -138,7 +138,7 @@ def test_a_bias_behind_a_reshape_is_stored_as_integers(tmp_path):
 
 
 def test_float_biases_for_tensorrt(tmp_path):
-    model = onnx.load(str(emit_qdq_for_tensorrt(_conv(I8, 0), tmp_path)[0]))
+    model = onnx.load(str(emit_qdq_for_tensorrt(_conv(I8, 0), tmp_path).paths[0]))
     kinds = {t.data_type for t in model.graph.initializer}
     assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}
 

@@ -1,0 +1,57 @@
+"""How elements are put in another order, as one table for each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Places = NDArray[np.int32]
+
+
+def places_of(
+    shape: tuple[int, ...], arrange: Callable[[NDArray[Any]], NDArray[Any]]
+) -> tuple[Places, ...] | None:
+    """Where `arrange` puts every element of an array of this shape, a table for each axis.
+
+    A place of −1 stands for an index whose elements it leaves out. None where the place is no sum
+    of what each index alone gives, or an element goes to several places. `arrange` only moves,
+    leaves out and adds zeros.
+    """
+    count = prod(shape)
+    tags = arrange(np.arange(1, count + 1, dtype=np.int32).reshape(shape)).reshape(-1)
+    there = np.flatnonzero(tags)
+    if there.size == 0 or np.bincount(tags[there], minlength=1).max() > 1:
+        return None
+    whole = np.full(count, -1, np.int64)
+    whole[tags[there] - 1] = there
+    tables = _tables(whole.reshape(shape))
+    return tables if np.array_equal(_summed(tables).reshape(-1), whole) else None
+
+
+def _tables(whole: NDArray[np.int64]) -> tuple[Places, ...]:
+    """What each index adds to the place, as lines through the first element that has one show."""
+    start = np.unravel_index(int(np.argmax(whole.reshape(-1) >= 0)), whole.shape)
+    lines = [
+        np.moveaxis(whole, axis, 0)[(slice(None), *np.delete(start, axis))]
+        for axis in range(whole.ndim)
+    ]
+    least = [int(line[line >= 0].min()) for line in lines]
+    base = int(whole[start]) + sum(low - int(whole[start]) for low in least)
+    added = [line - low + (0 if axis else base) for axis, (line, low) in
+             enumerate(zip(lines, least, strict=True))]  # fmt: skip
+    return tuple(
+        np.where(line < 0, -1, table).astype(np.int32)
+        for line, table in zip(lines, added, strict=True)
+    )
+
+
+def _summed(tables: Sequence[Places]) -> NDArray[np.int64]:
+    total, absent = np.zeros((), np.int64), np.zeros((), bool)
+    for table in tables:
+        total = total[..., None] + table
+        absent = absent[..., None] | (table < 0)
+    return np.where(absent, -1, total)
