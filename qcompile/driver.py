@@ -43,7 +43,7 @@ from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.resume import begin
 from qcompile.stages import require_static, specify
-from qcompile.summary import Decided, Measured, constant_bytes, summarize
+from qcompile.summary import UNPROVED, Decided, Measured, constant_bytes, summarize
 from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
 from qcompile.transformed import transformed
@@ -111,12 +111,12 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         built = Artifact(folder, manifest, options.threads)
         if options.verify:
             say("verifying the artifact on its golden vectors")
-            verify(built)  # check
+        proof = verify(built, deployed, Counting(say)) if options.verify else UNPROVED  # check
     run.finish()
     summary = summarize(
         model=about, target=place.name, decided=decided, evidence=evidence, found=found,
         measured=measured, sizes=sizes(stages, manifest), emitted=emitted, manifest=manifest,
-        artifact=str(output), passes=clock.rows, verified=options.verify, exact=place.exact,
+        artifact=str(output), passes=clock.rows, proof=str(proof), exact=place.exact,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)

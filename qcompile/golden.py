@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,26 +53,40 @@ def named_integers(graph: Graph) -> frozenset[Node]:
     return frozenset(node for node in found if times[node.name] == 1)
 
 
-def compare_golden(runtime: Runtime, folder: Path, *, tolerance: float = 0.0) -> str | None:
-    """None when every output and every layer shown is equal, else the first difference in words.
+@dataclass(frozen=True)
+class Compared:
+    """The first difference that is not allowed, in words; how far an output was off at most."""
+
+    difference: str | None = None
+    error: float = 0.0
+
+
+def compare_golden(runtime: Runtime, folder: Path, *, tolerance: float = 0.0) -> Compared:
+    """No difference when every output and every layer shown is equal.
 
     With a tolerance only outputs count, and they may differ by that much in the Euclidean norm.
     """
-    inputs, wanted = _load(folder / "inputs.npz"), _load(folder / "outputs.npz")
+    inputs, wanted = load_arrays(folder / "inputs.npz"), load_arrays(folder / "outputs.npz")
     checks: list[Mapping[str, str]] = json.loads((folder / "layers.json").read_text())
+    farthest = 0.0
     for index, sums in enumerate(checks):
         sample = {name: column[index] for name, column in inputs.items()}
         layer = None if tolerance else first_layer(runtime, sample, sums)
         found = runtime.run_raw(sample)
         for name, column in wanted.items():
             difference = first_difference(column[index], found[name])
-            if difference is None or relative_error(column[index], found[name]) < tolerance:
+            if difference is None:
                 continue
+            error = relative_error(column[index], found[name])
+            farthest = max(farthest, error)
+            if error < tolerance:
+                continue
+            off = f", {error:.1e} of its norm, {tolerance:g} is allowed" if tolerance else ""
             behind = f"; the first layer that differs is {layer}" if layer else ""
-            return f"golden vector {index}, output {name}{difference}{behind}"
+            return Compared(f"golden vector {index}, output {name}{difference}{off}{behind}", error)
         if layer is not None:
-            return f"golden vector {index}: layer {layer} differs, the outputs do not"
-    return None
+            return Compared(f"golden vector {index}: layer {layer} differs, the outputs do not")
+    return Compared(error=farthest)
 
 
 def first_layer(
@@ -131,6 +146,7 @@ def _columns(graph: Graph, samples: Sequence[Sequence[Array]]) -> dict[str, Arra
     }
 
 
-def _load(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of a file by name."""
     with np.load(path, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}

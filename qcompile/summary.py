@@ -24,6 +24,7 @@ from qcompile.targets.base import Emitted
 from qcompile.transformed import Transformed
 
 OPTIMAL = 1e-9  # relative gap of an exact solution, floats being what they are
+UNPROVED = "not run (--no-verify)"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def summarize(
     manifest: Mapping[str, Any],
     artifact: str,
     passes: Sequence[Mapping[str, object]],
-    verified: bool,
+    proof: str,
     exact: bool,
     seconds: float,
 ) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def summarize(
             "device": None,
         },
         "integer_only": found.integer_only and exact,
-        "verified": verified,
+        "verified": proof != UNPROVED,
+        "proof": proof,
         "digest": manifest["digest"],
         "artifact": artifact,
         "passes": [dict(row) for row in passes],

@@ -49,7 +49,7 @@ def print_summary(summary: Facts, *, verbose: bool) -> None:
                                   summary["quality"]["sqnr_db"].items())),
             *_drop(summary["quality"]["drop"]),
             ("integer only", "yes" if summary["integer_only"] else "no"),
-            ("verified", "bit for bit" if summary["verified"] else "not run (--no-verify)"),
+            ("verified", summary["proof"]),
             ("digest", summary["digest"]),
             ("artifact", summary["artifact"]),
             ("took", f"{summary['seconds']:.1f} s, {amount(summary['peak_rss_bytes'])} of memory"),

@@ -10,7 +10,8 @@ from onnx import ModelProto, ValueInfoProto
 
 from qcompile.errors import ArtifactError, UsageError
 from qcompile.execute.ort import Session
-from qcompile.ir.types import Array
+from qcompile.ir.types import Array, TensorType
+from qcompile.targets.onnx.parts import part_of
 
 
 class OnnxProgram:
@@ -31,6 +32,10 @@ class OnnxProgram:
         if wanted not in self._sessions:
             self._sessions[wanted] = self._open(wanted)
         return self._sessions[wanted].run(inputs)
+
+    def part(self, given: Mapping[str, TensorType], wanted: Sequence[str]) -> Session:
+        """The model's operators that compute `wanted`; inputs are called as `parts` says."""
+        return self._session(part_of(self._model, given, wanted))
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
@@ -62,6 +67,10 @@ class OnnxProgram:
         present = {output.name for output in model.graph.output}
         extra = [name for name in dict.fromkeys(layers) if name not in present]
         model.graph.output.extend(ValueInfoProto(name=name) for name in extra)
+        return self._session(model)
+
+    def _session(self, model: ModelProto) -> Session:
+        """Of a model in memory whose large weights lie beside the file."""
         return Session(
             model.SerializeToString(),
             folder=self.path.parent,

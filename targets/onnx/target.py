@@ -14,10 +14,11 @@ from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.choose_widths import BY_NORMS, WidthRule
 from qcompile.passes.recipe import Recipe
-from qcompile.targets.base import Arrays, Emitted, Stages
+from qcompile.targets.base import Arrays, Computing, Emitted, Stages
 from qcompile.targets.borders import borders
 from qcompile.targets.onnx.emit import STEM, emit_integer, emit_qdq, refusals
 from qcompile.targets.onnx.names import value_names
+from qcompile.targets.onnx.parts import GIVEN
 from qcompile.targets.onnx.program import OnnxProgram
 from qcompile.targets.onnx.qdq import with_stored_weights
 from qcompile.targets.opened import THIS_PROCESSOR
@@ -137,6 +138,18 @@ class OnnxRuntime:
         values = self._values(inputs)
         for name, value in self.layers.items():
             yield name, values[value]
+
+    def part(self, graph: Graph, given: Sequence[Node], wanted: Sequence[Node]) -> Computing:
+        """The model's own operators between the values of the graph that it stands for."""
+        names = value_names(graph)
+        session = self.program.part({names[n]: n.type for n in given}, [names[n] for n in wanted])
+
+        def compute(values: Mapping[Node, Array]) -> dict[Node, Array]:
+            fed = {names[node] + GIVEN: value for node, value in values.items()}
+            found = session.run({name: fed[name] for name in session.inputs})
+            return {node: found[names[node]] for node in wanted}
+
+        return compute
 
     def _values(self, inputs: Arrays) -> dict[str, Array]:
         """All named integers at once: one loaded model serves `run_raw` and `trace`."""
