@@ -3,6 +3,8 @@
 x·W = (x·R)·(Rᵀ·W) for R = diag(ε)·(I ⊗ H)/√size: the values that are quantized have no outliers,
 the outputs stay. A convolution takes Rᵀ for each tap of its kernel; its border of zeros stays zeros
 (QuaRot, arXiv 2404.00456, section 4; MambaQuant, arXiv 2501.13484, section 4.2).
+
+A product of two values takes one on each: (q·R)·(k·R)ᵀ = q·kᵀ.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qcompile.analysis.axes import OnlineSite
 from qcompile.errors import UsageError
 from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
@@ -96,6 +99,35 @@ def insert_online(graph: Graph, sizes: Mapping[str, int], *, seed: int = 0) -> G
         return _reading(node, edge, shared[key])
 
     return rewrite(graph, insert)
+
+
+def insert_between(graph: Graph, sizes: Mapping[OnlineSite, int], *, seed: int = 0) -> Graph:
+    """Transforms on both factors of the products at these sites; what reads one alike shares it.
+
+    `UsageError` for a site without a partner, and where blocks do not divide it.
+    """
+    wanted: dict[tuple[Node, Node], tuple[int, int]] = {}
+    for site, size in sizes.items():
+        if site.partner is None:
+            raise UsageError(f"{site} has no second factor: its inverse goes into weights")
+        if site.size % size:
+            raise UsageError(f"{site}: blocks of {size} do not divide {site.size}")
+        for reader, side in zip(site.readers, (site.edge, site.partner), strict=True):
+            wanted[reader, side.value] = side.axis, size
+    shared: dict[tuple[Node, int, int], Hadamard] = {}
+
+    def turned(value: Node, reader: Node, at: Site) -> Node:
+        found = wanted.get((reader, at.was(value)))
+        if found is None:
+            return value
+        axis, size = found
+        name = f"{value.name}.hadamard{size}"
+        return shared.setdefault((value, *found), Hadamard(value, axis, size, seed, name=name))
+
+    return rewrite(
+        graph,
+        lambda node, at: node.with_operands(turned(o, at.was(node), at) for o in node.operands),
+    )
 
 
 def _edge(node: Contraction, size: int) -> Edge:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import qcompile
+from qcompile.analysis.axes import online_sites
+from qcompile.frontends.torch_export import read_torch
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add
@@ -16,7 +19,10 @@ from qcompile.ir.ops.reduce import ReduceMean
 from qcompile.ir.ops.shape import Reshape
 from qcompile.ir.ops.source import Const, Input, const
 from qcompile.ir.types import f32
-from qcompile.passes.online_hadamard import insert_online
+from qcompile.models import llama
+from qcompile.passes.online_hadamard import insert_between, insert_online
+from qcompile.stages import simplify
+from tests.passes.transforms.queries import attention
 from tests.test_same_bits import assert_same_bits, assert_same_from_c, build
 
 SIZES = [(48, 16), *(pytest.param(n, n, marks=pytest.mark.slow) for n in (8, 12, 64))]
@@ -86,3 +92,31 @@ def test_what_onnxruntime_gives_is_near_the_reals(tmp_path: Path, target: str):
     sample = calib[1]
     (wanted,), found = graph.run(sample["x"]), artifact.run(sample)["y"]
     assert np.abs(found - wanted).max() < 0.05 * np.abs(wanted).max()
+
+
+def test_queries_and_keys_with_transforms(tmp_path: Path):
+    plain = attention(outlier=20.0)
+    (site,) = [s for s in online_sites(plain) if s.role == "R3"]
+    graph = insert_between(plain, {site: 16}, seed=1)
+    built = build(graph, graph, tmp_path)
+    turned = [n for n in built.graph.nodes if isinstance(n, Hadamard) and n.type.is_quantized]
+    assert [n.x.type.elem.bits for n in turned] == [16, 16]
+    assert_same_bits(built, count=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["W8A8-tensor", "W4A8-token"])
+@pytest.mark.parametrize("target", ["x86-int8", "onnx-int"])
+def test_a_trained_llama_with_transforms_on_queries_and_keys(
+    tmp_path: Path, target: str, scheme: str
+):
+    given = np.random.default_rng(0).integers(0, 128, (6, 1, 16))
+    plain = simplify(read_torch(llama.trained(), inputs=(torch.from_numpy(given[0]),)))
+    sites = [s for s in online_sites(plain) if s.role == "R3"]
+    graph = insert_between(plain, dict.fromkeys(sites, 16), seed=1)
+    calib = [{plain.inputs[0].name: row} for row in given]
+    artifact = qcompile.compile(
+        graph, target=target, calib=calib, scheme=scheme, output=tmp_path / "it"
+    )
+    assert artifact.summary["verified"]
+    assert (artifact.folder / "graph.qc").read_text().count("= hadamard(") == 2 * len(sites) == 8

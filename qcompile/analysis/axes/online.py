@@ -71,7 +71,8 @@ def _pair(graph: Graph, node: Node, names: dict[Node, str], bound: Bound) -> Ite
 
 
 def _climbed(graph: Graph, side: Side, reader: Node) -> tuple[Side, Node]:
-    """Before moves that leave the axis whole and that nothing else reads: what a cache holds.
+    """Before moves that leave the axis whole, and numbers that all is multiplied by, where nothing
+    else reads them: what a cache holds.
 
     With the node that reads it there.
     """
@@ -89,8 +90,10 @@ def _before(side: Side) -> Side | None:
     match value:
         case Transpose(x=x, perm=perm):
             return Side(x, perm[axis])
-        case Reshape(x=x) if behind == 1 and x.type.shape[-1] == value.type.shape[-1]:
-            return Side(x, x.type.rank - 1)
+        case Mul(a=x, b=Const() as factor) if factor.data.size == 1 and x.type == value.type:
+            return Side(x, axis)
+        case Reshape(x=x) if x.type.shape[-behind:] == value.type.shape[-behind:]:
+            return Side(x, x.type.rank - behind)
         case Expand(x=x) if x.type.rank >= behind:
             own = x.type.rank - behind
             return Side(x, own) if x.type.shape[own] == value.type.shape[axis] else None
