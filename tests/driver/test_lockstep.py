@@ -84,14 +84,13 @@ def changed(model: ModelProto, name: str, change: Callable[[np.ndarray], np.ndar
 
 
 def one_weight(model: ModelProto) -> None:
-    """Another integer in one place of a weight."""
-    product = next(n for n in model.graph.node if n.output[0] == "blocks.0.attention.o.sum")
+    """Another integer in one place of a packed weight."""
 
-    def change(weight: np.ndarray) -> np.ndarray:
-        weight[3, 5] ^= 1
-        return weight
+    def change(packed: np.ndarray) -> np.ndarray:
+        packed.reshape(-1)[37] ^= 1
+        return packed
 
-    changed(model, product.input[1], change)
+    changed(model, "blocks.0.attention.o.weight~bits0", change)
 
 
 def one_ulp(model: ModelProto) -> None:
