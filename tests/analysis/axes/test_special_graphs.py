@@ -1,7 +1,5 @@
 """Tied weights, unknown operations, rotary embeddings and plain data."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -9,11 +7,10 @@ from qcompile.analysis.axes import Group, Survey, described, rotation_sites, sca
 from qcompile.analysis.axes.null_space import null_space
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.binary import Add, Mul, Sub
 from qcompile.ir.ops.foreign import Foreign
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.norm import RmsNorm
-from qcompile.ir.ops.shape import Concat, Gather, Slice, Transpose
+from qcompile.ir.ops.shape import Gather, Transpose
 from qcompile.ir.ops.source import const
 from qcompile.ir.types import F64, Array, TensorType
 from tests.analysis.axes.parts import Parts, attention, graph, heads, joined, rotary, tables, tokens
@@ -59,44 +56,17 @@ def test_an_unknown_operation_freezes_what_it_touches_and_nothing_else():
     assert reasons["b"] == "odd: nothing is known of odd::Mirror"
 
 
-def interleaved(x: Node, cos: Node, sin: Node) -> Node:
-    """Not a rotary embedding that is known: both halves of the tables differ."""
-    return rotary(x, Mul(cos, const(np.linspace(1, 2, 4))), sin)
-
-
-def halves(x: Node, cos: Node, sin: Node) -> Node:
-    """concat(x₁ c − x₂ s, x₂ c + x₁ s)."""
-    low, high = (Slice(v, (3,), (a,), (a + 2,), (1,)) for v, a in ((x, 0), (x, 2)))
-    c, s = (Slice(t, (3,), (0,), (2,), (1,)) for t in (cos, sin))
-    return Concat((Sub(Mul(low, c), Mul(high, s)), Add(Mul(low, s), Mul(high, c))), 3)
-
-
-def turned(turn: Callable[[Node, Node, Node], Node]) -> Graph:
-    """Attention with rotary embeddings of one kind."""
+def turned() -> Graph:
+    """Attention with rotary embeddings."""
     net, ids = Parts(), tokens()
     x, (cos, sin) = net.embedding(ids), tables(5, 4)
-    q, k = (turn(heads(net.linear(x, 8, name), 2), cos, sin) for name in "qk")
+    q, k = (rotary(heads(net.linear(x, 8, name), 2), cos, sin) for name in "qk")
     mixed = attention(q, k, heads(net.linear(x, 8, "v"), 2))
     return graph(ids, y=net.linear(joined(mixed), 3, "o"))
 
 
-@pytest.mark.parametrize("turn", [rotary, halves])
-def test_planes_of_rotary_embeddings_take_complex_numbers(
-    turn: Callable[[Node, Node, Node], Node],
-):
-    net = turned(turn)
-    site = next(s for s in rotation_sites(net) if s.group is Group.PAIR)
-    assert (site.size, site.blocks) == (2, (2, 2))
-    assert difference(net, transformed(net, site)) < 1e-9
-
-
-def test_turns_of_unequal_halves_take_none():
-    groups = {s.group for s in rotation_sites(turned(interleaved))}
-    assert Group.PAIR not in groups
-
-
 def test_descriptions_are_plain_data_in_graph_order():
-    found = described(turned(rotary))
+    found = described(turned())
     assert [(d["kind"], d["site"], d["group"]) for d in found if d["kind"] == "rotation"] == [
         ("rotation", "embed", "GL(16)"),
         ("rotation", "q", "complex numbers"),
