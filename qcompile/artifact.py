@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from qcompile.errors import ArtifactError, UsageError
 from qcompile.ir.types import Array
+from qcompile.passes.each import Each, uncounted
 from qcompile.targets import target
 from qcompile.targets.base import Runtime
 
@@ -149,12 +150,12 @@ def _replace(folder: Path, building: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def seal(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+def seal(folder: Path, facts: Mapping[str, Any], each: Each = uncounted) -> dict[str, Any]:
     """Writes the manifest: facts, every file's size and SHA-256, and the digest of it all."""
+    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST]
     files = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
+        for path, digest in zip(found, sha256_of(found, each), strict=True)
     }
     body = {"format": FORMAT, **facts, "files": files}
     manifest = {**body, "digest": _digest(body)}
@@ -166,27 +167,39 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def damaged(artifact: Artifact) -> list[str]:
+def damaged(artifact: Artifact, each: Each = uncounted) -> list[str]:
     """One sentence for each file that is missing or differs from the manifest."""
     found: list[str] = []
     body = {name: fact for name, fact in artifact.manifest.items() if name != "digest"}
     if artifact.manifest.get("digest") != _digest(body):
         found.append(f"{MANIFEST} differs from its own digest")
-    for name, facts in artifact.manifest["files"].items():
+    files: Mapping[str, Mapping[str, Any]] = artifact.manifest["files"]
+    whole: dict[str, Path] = {}
+    for name, facts in files.items():
         path = artifact.folder / name
         if not path.is_file():
             found.append(f"{name} is missing")
         elif path.stat().st_size != facts["bytes"]:
             found.append(f"{name} has {path.stat().st_size} bytes, the manifest {facts['bytes']}")
-        elif sha256(path) != facts["sha256"]:
+        else:
+            whole[name] = path
+    for name, digest in zip(whole, sha256_of(list(whole.values()), each), strict=True):
+        if digest != files[name]["sha256"]:
             found.append(f"{name} differs from the manifest's SHA-256")
     return found
 
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, read in pieces."""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            state.update(piece)
-    return state.hexdigest()
+    return sha256_of([path])[0]
+
+
+def sha256_of(paths: Sequence[Path], each: Each = uncounted) -> list[str]:
+    """The SHA-256 of each file, read in pieces."""
+    states = {path: hashlib.sha256() for path in paths}
+    pieces = [(p, at) for p in paths for at in range(0, p.stat().st_size, CHUNK)]
+    for path, at in each(pieces, "hashing files"):
+        with path.open("rb") as file:
+            file.seek(at)
+            states[path].update(file.read(CHUNK))
+    return [states[path].hexdigest() for path in paths]

@@ -40,7 +40,7 @@ class Proof:
 def verify(artifact: Artifact, graph: Graph | None = None, each: Each = uncounted) -> Proof:
     """Runs the golden vectors. `CheckFailed` names the first differing element or operator, or the
     damaged file. `graph` is what the artifact stands for; the artifact's own unless given."""
-    broken = damaged(artifact)
+    broken = damaged(artifact, each)
     if broken:
         difference = _difference_apart(artifact) or "the golden vectors still agree"
         raise CheckFailed(f"{artifact.folder}: {difference} ({'; '.join(broken)})")

@@ -27,6 +27,7 @@ from qcompile.manifest import facts, identify
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
 from qcompile.passes.choose_widths import Scaling, choose_widths
+from qcompile.passes.each import Each
 from qcompile.passes.observe import Compare, Dump, Time, Verify
 from qcompile.passes.patterns import names
 from qcompile.passes.pipeline import Observer
@@ -36,7 +37,7 @@ from qcompile.plan_file import write_plan
 from qcompile.planned import wanted_plan, with_plan
 from qcompile.profile.lookup import wanted_table
 from qcompile.program.graph_file import write_graph
-from qcompile.progress import Counting, Progress, silent
+from qcompile.progress import Counting, Progress, Unannounced, silent
 from qcompile.quality import layer_sqnr, output_sqnr
 from qcompile.quantized import quantized
 from qcompile.read import load
@@ -62,7 +63,7 @@ def compile_model(model: object, options: Options, say: Progress = silent) -> Ar
 
 def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     """The ten steps."""
-    start = time.perf_counter()
+    start, long = time.perf_counter(), Unannounced(say)
     options = replace(options.settled, calib=kept(options.calib))
     place = target(options.target)
     output = output_folder(model, options)
@@ -76,6 +77,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_static(graph)
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
+    digest_weights(graph, long)
     run = begin(Job(graph, graph, recipe, options, say), output)
     turned = transformed(graph, recipe, options, watch, say)  # 2 canonicalize, 3 fuse
     real = turned.real
@@ -91,27 +93,28 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     stages = quantized(real, specified, evidence, recipe, watch, Counting(say))  # 5 and 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
+    digest_weights(deployed, long)
     with written_whole(output, force=options.force) as folder:
         say("building kernels")
         emitted = place.emit(deployed, folder, threads=options.threads)  # 8 plan, 9 emit
         emitted = emitted if table is None else table.foretold(emitted, place.outline(deployed))
         golden = list(evidence.held_back)[:VECTORS]
-        write_golden(deployed, golden, folder / "golden")
+        write_golden(deployed, golden, folder / "golden", long)
         about = identify(model, real)
         say("measuring quality")
         lost = None if by is None else final_drop(by, specified, recipe, stages, options)
-        measured = measure(stages, specified, evidence, recipe, lost)
+        measured = measure(stages, specified, evidence, recipe, lost, long)
         said = facts(about, options, place, choices, deployed, emitted, found, evidence, measured)
         if chosen.plan is not None:
             write_plan(chosen.plan, folder / "plan.json")
         write_report(folder, said, stages, found, measured, decided, clock.rows)
         if not (folder / "graph.qc").exists():
             write_graph(deployed, folder, emitted.kept)  # what `run --reference` runs
-        manifest = seal(folder, said)  # 10 package
+        manifest = seal(folder, said, long)  # 10 package
         built = Artifact(folder, manifest, options.threads)
         if options.verify:
             say("verifying the artifact on its golden vectors")
-        proof = verify(built, deployed, Counting(say)) if options.verify else UNPROVED  # check
+        proof = verify(built, deployed, long) if options.verify else UNPROVED  # check
     run.finish()
     summary = summarize(
         model=about, target=place.name, decided=decided, evidence=evidence, found=found,
@@ -120,6 +123,12 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
+
+
+def digest_weights(graph: Graph, each: Each) -> None:
+    """Computes every constant once, one at a time: after this its digest is known."""
+    for constant in each(graph.constants, "computing weights"):
+        _ = constant.data.digest
 
 
 def sizes(stages: Stages, manifest: Mapping[str, Any]) -> dict[str, int]:
@@ -205,7 +214,12 @@ def final_drop(
 
 
 def measure(
-    stages: Stages, specified: Graph, evidence: Evidence, recipe: Recipe, lost: Drop | None
+    stages: Stages,
+    specified: Graph,
+    evidence: Evidence,
+    recipe: Recipe,
+    lost: Drop | None,
+    each: Each,
 ) -> Measured:
     """Quality on samples that calibration did not see; without data, of the twin on its noise."""
     seen = {
@@ -215,8 +229,9 @@ def measure(
     if evidence.twin is not None:
         stages = quantized(stages.real, evidence.twin, evidence, recipe)
         stages = replace(stages, real=without_marks(evidence.twin))
-    outputs = output_sqnr(stages.real, stages.integer, evidence.held_back)
-    layers = layer_sqnr(stages.real, stages.calibrated, stages.integer, evidence.held_back[:2])
+    held = evidence.held_back
+    outputs = output_sqnr(stages.real, stages.integer, held, each)
+    layers = layer_sqnr(stages.real, stages.calibrated, stages.integer, held[:2], each)
     return Measured(outputs, diagnose(layers, stages.calibrated, seen), layers, seen, lost)
 
 

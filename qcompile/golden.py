@@ -16,13 +16,17 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.numerics.npz import write_npz
+from qcompile.passes.each import Each, uncounted
 from qcompile.targets.base import Runtime
 from qcompile.targets.borders import borders
+from qcompile.watched import watched
 
 VECTORS = 4
 
 
-def write_golden(graph: Graph, samples: Sequence[Sequence[Array]], folder: Path) -> None:
+def write_golden(
+    graph: Graph, samples: Sequence[Sequence[Array]], folder: Path, each: Each = uncounted
+) -> None:
     """Runs the interpreter on up to `VECTORS` samples and writes inputs, raw outputs, checksums."""
     folder.mkdir()
     split = borders(graph)
@@ -33,7 +37,7 @@ def write_golden(graph: Graph, samples: Sequence[Sequence[Array]], folder: Path)
     for sample in samples:
         sums: dict[str, str] = {}
         values = dict[object, Array]()
-        for node, value in graph.values(sample, keep=[*kept, *results]):
+        for node, value in watched(graph, sample, [*kept, *results], each):
             if node in kept:
                 sums[node.name] = checksum(value)
             if node in results:

@@ -1,4 +1,8 @@
-"""Progress of long steps: a bar on a terminal, plain lines in a pipe, nothing when quiet."""
+"""Progress of long steps: a bar on a terminal, plain lines in a pipe, nothing when quiet.
+
+A step tells how far it is, as a share of all that there is to do, and the time that the rest will
+take if it goes on as fast. Short steps are not told at all.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ T = TypeVar("T")
 
 PATIENCE = 2.0  # seconds between lines in a pipe
 REFRESH = 0.1  # seconds between changes on a terminal
+WIDTH = 24  # of the bar
 
 
 class Progress:
@@ -21,19 +26,20 @@ class Progress:
     def __call__(self, step: str) -> None:
         """A new step begins."""
 
-    def tick(self, state: str) -> None:
-        """The step that is under way has come this far."""
+    def tick(self, state: str, share: float | None = None) -> None:
+        """The step that is under way has come this far; `share` of it is done, if that is known."""
 
 
 silent = Progress()
 
 
+State = Callable[[str, float | None], None]
+
+
 class Told(Progress):
     """Steps go to `step`, states of a long step to `state` at most every `pause` seconds."""
 
-    def __init__(
-        self, step: Callable[[str], None], state: Callable[[str], None], *, pause: float
-    ) -> None:
+    def __init__(self, step: Callable[[str], None], state: State, *, pause: float) -> None:
         self._step, self._state, self._pause = step, state, pause
         self._last = time.monotonic()
 
@@ -42,21 +48,21 @@ class Told(Progress):
         self._last = time.monotonic()
         self._step(step)
 
-    def tick(self, state: str) -> None:
+    def tick(self, state: str, share: float | None = None) -> None:
         """Told when the last word was long enough ago."""
         if time.monotonic() - self._last >= self._pause:
             self._last = time.monotonic()
-            self._state(state)
+            self._state(state, share)
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Generator[Progress]:
-    """What fits standard error: a status line on a terminal, lines in a pipe, or silence."""
+    """What fits standard error: a bar on a terminal, lines in a pipe, or silence."""
     if quiet:
         yield silent
         return
     if not sys.stderr.isatty():
-        yield Told(_line, _line, pause=PATIENCE)
+        yield Told(_line, lambda text, share: _line(text), pause=PATIENCE)
         return
     from rich.console import Console
 
@@ -67,18 +73,50 @@ def progress(*, quiet: bool) -> Generator[Progress]:
             console.print(f"  {text}", style="dim")
             status.update(text)
 
-        yield Told(step, status.update, pause=REFRESH)
+        def state(text: str, share: float | None) -> None:
+            status.update(text if share is None else f"{bar(share)} {text}")
+
+        yield Told(step, state, pause=REFRESH)
+
+
+def bar(share: float) -> str:
+    """`━━━━━━────`: what is done of the whole."""
+    done = min(max(int(share * WIDTH), 0), WIDTH)
+    return "━" * done + "─" * (WIDTH - done)
+
+
+class Count:
+    """So much of `total` is done; `add` tells it to `say`, with the time that the rest may take.
+
+    Several threads may add. The step itself is announced by whoever begins it.
+    """
+
+    def __init__(self, say: Progress, what: str, total: float) -> None:
+        self._say, self._what, self._total = say, what, total
+        self._done, self._start = 0.0, time.monotonic()
+
+    def add(self, amount: float = 1) -> None:
+        """So much more is done."""
+        self._done += amount
+        done, total = self._done, self._total
+        rest = _rest(done, total, time.monotonic() - self._start)
+        self._say.tick(f"{self._what}: {done:.0f} of {total:.0f}{rest}", done / total)
 
 
 def counted(
     items: Iterable[T], say: Progress, what: str, *, total: int | None = None
 ) -> Iterator[T]:
     """The items, with a word about how far they are and how long the rest may take."""
-    start = time.monotonic()
     say(what if total is None else f"{what}: {total}")
-    for done, item in enumerate(items, 1):
+    if total is None:
+        for done, item in enumerate(items, 1):
+            yield item
+            say.tick(f"{what}: {done}")
+        return
+    count = Count(say, what, total)
+    for item in items:
         yield item
-        say.tick(f"{what}: {_share(done, total)}{_rest(done, total, time.monotonic() - start)}")
+        count.add()
 
 
 @dataclass(frozen=True)
@@ -92,12 +130,22 @@ class Counting:
         return counted(items, self.say, what, total=len(items))
 
 
-def _share(done: int, total: int | None) -> str:
-    return f"{done}" if total is None else f"{done} of {total}"
+@dataclass(frozen=True)
+class Unannounced:
+    """The same for what is often short: nothing is told before it has taken a while."""
+
+    say: Progress
+
+    def __call__(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """The items, counted."""
+        count = Count(self.say, what, len(items))
+        for item in items:
+            yield item
+            count.add()
 
 
-def _rest(done: int, total: int | None, seconds: float) -> str:
-    if total is None or done < 2 or done >= total:
+def _rest(done: float, total: float, seconds: float) -> str:
+    if not 0 < done < total:
         return ""
     left = seconds / done * (total - done)
     return f", about {left:.0f} s left" if left < 100 else f", about {left / 60:.0f} min left"

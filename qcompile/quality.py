@@ -16,6 +16,8 @@ from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, to_re
 from qcompile.ir.ops.source import Const, Input
 from qcompile.ir.types import Array
 from qcompile.passes.dynamic_products import is_dynamic_result
+from qcompile.passes.each import Each, uncounted
+from qcompile.watched import watched
 
 Sample = Sequence[Array]
 CEILING_DB = 200.0
@@ -58,7 +60,9 @@ class Noise:
         return float(np.clip(10 * np.log10(self.signal / self.error), -CEILING_DB, CEILING_DB))
 
 
-def output_sqnr(real: Graph, integer: Graph, samples: Iterable[Sample]) -> dict[str, float]:
+def output_sqnr(
+    real: Graph, integer: Graph, samples: Iterable[Sample], each: Each = uncounted
+) -> dict[str, float]:
     """Per output, before a final softmax or sigmoid where both graphs name the value there."""
     ends = {name: before_saturation(node) for name, node in real.outputs}
     others = counterparts(integer, ends)
@@ -66,7 +70,8 @@ def output_sqnr(real: Graph, integer: Graph, samples: Iterable[Sample]) -> dict[
     others = dict(integer.outputs) | others
     found = {name: Noise() for name in ends}
     for sample in samples:
-        wanted, given = values_at(real, sample, ends), values_at(integer, sample, others)
+        wanted = values_at(real, sample, ends, each)
+        given = values_at(integer, sample, others, each)
         for name, noise in found.items():
             noise.add(wanted[name].reshape(-1), given[name].reshape(-1))
     return {name: noise.db for name, noise in found.items()}
@@ -79,14 +84,20 @@ def counterparts(integer: Graph, ends: Mapping[str, Node]) -> dict[str, Node]:
     return {name: others[node.name] for name, node in ends.items() if node.name in others}
 
 
-def values_at(graph: Graph, sample: Sample, ends: Mapping[str, Node]) -> dict[str, Array]:
+def values_at(
+    graph: Graph, sample: Sample, ends: Mapping[str, Node], each: Each = uncounted
+) -> dict[str, Array]:
     """The values of the named ends for one sample, as reals."""
-    values = dict(graph.values(sample, keep=list(ends.values())))
+    values = dict(watched(graph, sample, list(ends.values()), each))
     return {name: _as_reals(node, values[node]) for name, node in ends.items()}
 
 
 def layer_sqnr(
-    real: Graph, calibrated: Graph, integer: Graph, samples: Iterable[Sample]
+    real: Graph,
+    calibrated: Graph,
+    integer: Graph,
+    samples: Iterable[Sample],
+    each: Each = uncounted,
 ) -> list[Layer]:
     """Every value that both the float and the integer graph name, in graph order."""
     targets = _by_name(integer)
@@ -96,25 +107,27 @@ def layer_sqnr(
         {n.name: Noise() for n in shared},
     )
     for sample in samples:
-        ints = iter_named(integer, sample, {n.name for n in shared})
+        ints = iter_named(integer, sample, {n.name for n in shared}, each)
         quantized: dict[str, Array] = dict(ints)
-        for name, value, single in isolated(calibrated, sample, set(quantized)):
+        for name, value, single in isolated(calibrated, sample, set(quantized), each):
             together[name].add(value, quantized[name])
             if single is not None:
                 alone[name].add(value, single)
     return [Layer(n.name, n.op, together[n.name].db, alone[n.name].db) for n in shared]
 
 
-def iter_named(graph: Graph, sample: Sample, names: set[str]) -> Iterator[tuple[str, Array]]:
+def iter_named(
+    graph: Graph, sample: Sample, names: set[str], each: Each = uncounted
+) -> Iterator[tuple[str, Array]]:
     """The named values of an integer graph, as reals; the last of a name counts."""
     chosen = {name: node for name, node in _by_name(graph).items() if name in names}
-    for node, value in graph.values(sample, keep=list(chosen.values())):
+    for node, value in watched(graph, sample, list(chosen.values()), each):
         if chosen.get(node.name) is node:
             yield node.name, _as_reals(node, value)
 
 
 def isolated(
-    graph: Graph, sample: Sample, names: set[str]
+    graph: Graph, sample: Sample, names: set[str], each: Each = uncounted
 ) -> Iterator[tuple[str, Array, Array | None]]:
     """(name, float value, value when only this node is quantized) for the named nodes.
 
@@ -122,7 +135,7 @@ def isolated(
     """
     exact: dict[Node, Array] = dict(zip(graph.inputs, sample, strict=True))
     remaining = {node: len(users) for node, users in graph.users.items()}
-    for node in graph.nodes:
+    for node in each(graph.nodes, "comparing layers"):
         if isinstance(node, FakeQuant | FakeQuantDynamic):
             exact[node] = exact[node.x]
         elif not isinstance(node, Input):

@@ -16,7 +16,7 @@ from qcompile.passes.pipeline import Observer, Pipeline, Step
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.equality import Runs
 from qcompile.passes.transforms.notes import Note
-from qcompile.progress import Counting, Progress
+from qcompile.progress import Counting, Progress, Unannounced
 from qcompile.recipe_passes import passes_of
 from qcompile.stages import SIMPLIFY, simplify
 
@@ -64,7 +64,7 @@ def transformed(
     pipeline = Pipeline(passes_of(file, context | {"tell": notes.append}), frozenset({STATIC}))
     if FUSED not in pipeline.gives:
         raise UsageError("--recipe leaves batchnorms where they are: it needs the pass simplify")
-    runs = Runs(samples[:COMPARED])
+    runs = Runs(samples[:COMPARED], Unannounced(say))
     check = Checked(runs, notes.append, say)
     real = pipeline.run(graph, watch, accept=check.accept)
     bound = runs.difference(graph, real)

@@ -10,13 +10,15 @@ from qcompile.calibrate.together import run_together
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
+from qcompile.passes.each import Each, uncounted
 
 
 class Runs:
     """Outputs of graphs on the same samples, each graph run once."""
 
-    def __init__(self, samples: Sequence[Sequence[Array]]) -> None:
+    def __init__(self, samples: Sequence[Sequence[Array]], each: Each = uncounted) -> None:
         self._samples = samples
+        self._each = each
         self._known: dict[Graph, list[list[Array]]] = {}
 
     def difference(self, a: Graph, b: Graph) -> float:
@@ -33,7 +35,7 @@ class Runs:
 
     def _of(self, graph: Graph) -> list[list[Array]]:
         if graph not in self._known:
-            self._known[graph] = _outputs(graph, self._samples)
+            self._known[graph] = _outputs(graph, self._samples, self._each)
         return self._known[graph]
 
 
@@ -42,11 +44,14 @@ def difference(a: Graph, b: Graph, samples: Iterable[Sequence[Array]]) -> float:
     return Runs(list(samples)).difference(a, b)
 
 
-def _outputs(graph: Graph, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+def _outputs(graph: Graph, samples: Sequence[Sequence[Array]], each: Each) -> list[list[Array]]:
     found: list[dict[Node, Array]] = [{} for _ in samples]
 
     def hear(place: int, node: Node, value: Array) -> None:
         found[place][node] = value
 
-    run_together(graph, samples, keep=graph.results, hear=hear)
+    def walk(nodes: Sequence[Node]) -> Iterable[Node]:
+        return each(nodes, "comparing outputs")
+
+    run_together(graph, samples, keep=graph.results, hear=hear, walk=walk)
     return [[own[node] for node in graph.results] for own in found]

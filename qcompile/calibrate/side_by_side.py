@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from qcompile.ir.graph import Graph
@@ -10,9 +10,13 @@ from qcompile.ir.node import Node
 
 T = TypeVar("T")
 Step = Callable[[Node, Sequence[Sequence[T]]], list[T]]
+Walk = Callable[[Sequence[Node]], Iterable[Node]]
+"""All nodes in order, for whoever counts along."""
 
 
-def side_by_side(graph: Graph, inputs: Mapping[Node, list[T]], step: Step[T]) -> None:
+def side_by_side(
+    graph: Graph, inputs: Mapping[Node, list[T]], step: Step[T], walk: Walk = iter
+) -> None:
     """Calls `step(node, operands)` for every node but the inputs, operands first.
 
     `operands` holds one row per sample, and a single row for what no input reaches. `step` gives
@@ -20,7 +24,7 @@ def side_by_side(graph: Graph, inputs: Mapping[Node, list[T]], step: Step[T]) ->
     """
     env = dict(inputs)
     remaining = {node: len(users) for node, users in graph.users.items()}
-    for node in graph.nodes:
+    for node in walk(graph.nodes):
         if node not in env:
             env[node] = step(node, rows([env[o] for o in node.operands]))
         for operand in dict.fromkeys(node.operands):

@@ -7,7 +7,7 @@ from itertools import islice
 
 from qcompile.analysis.memory import peak_bytes
 from qcompile.calibrate.collect import in_order
-from qcompile.calibrate.side_by_side import side_by_side
+from qcompile.calibrate.side_by_side import Walk, side_by_side
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
@@ -24,6 +24,7 @@ def run_together(
     keep: Collection[Node],
     hear: Heard,
     threads: int = 1,
+    walk: Walk = iter,
 ) -> None:
     """Tells the values of the nodes in `keep` with the number of the sample.
 
@@ -32,12 +33,18 @@ def run_together(
     """
     first = 0
     for batch in _batches(samples, max(MEMORY // max(peak_bytes(graph), 1), 1)):
-        _run(graph, batch, first, frozenset(keep), hear, threads)
+        _run(graph, batch, first, frozenset(keep), hear, threads, walk)
         first += len(batch)
 
 
 def _run(
-    graph: Graph, batch: list[Sample], first: int, keep: frozenset[Node], hear: Heard, threads: int
+    graph: Graph,
+    batch: list[Sample],
+    first: int,
+    keep: frozenset[Node],
+    hear: Heard,
+    threads: int,
+    walk: Walk,
 ) -> None:
     def tell(node: Node, values: Sequence[Array]) -> None:
         if node in keep:
@@ -59,7 +66,7 @@ def _run(
     }
     for node, values in inputs.items():
         tell(node, values)
-    side_by_side(graph, inputs, step)
+    side_by_side(graph, inputs, step, walk)
 
 
 def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

@@ -30,7 +30,7 @@ class Until(Progress):
         if self._words and step.startswith(self._words):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def tick(self, state: str) -> None:
+    def tick(self, state: str, share: float | None = None) -> None:
         """A state."""
         self(state)
 
