@@ -15,9 +15,10 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.recipe import Recipe
-from qcompile.passes.transforms.changes import altered, scaling
+from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
 from qcompile.passes.transforms.evenness import Edge, balanced, edge
+from qcompile.passes.transforms.judging import turned
 from qcompile.passes.transforms.meetings import Meeting, meetings
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.products import ProductProbe, collect_products, quantized_products
@@ -75,17 +76,8 @@ class Balance(Pass):
             return None
         change = scaling(balanced(edges))
         before = sum(probe.error(probe.factors) for _, probe in own)
-        after = sum(_error(meeting, probe, change) for meeting, probe in own)
+        after = sum(p.error(turned(met, p.factors, change)) for met, p in own)
         gains = after < before * WORTH
         words = "even ranges" if gains else "none"
         self.tell(Note(self.name, site.name, site.role, words, before, after if gains else before))
         return change if gains else None
-
-
-def _error(meeting: Meeting, probe: ProductProbe, change: Change) -> float:
-    """Of the product when both factors have changed."""
-    first, second = (
-        [altered(member, value, change) for value in values]
-        for member, values in zip(meeting.members, probe.factors, strict=True)
-    )
-    return probe.error((first, second))

@@ -7,36 +7,55 @@ can hurt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
-from qcompile.analysis.axes import Group, RotationSite, rotation_sites
+from qcompile.analysis.axes import Group, RotationSite, Survey
+from qcompile.analysis.axes.members import Member
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.types import Array
+from qcompile.numerics.hadamard import construction
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import BLIND, POLICIES, Wanted
 from qcompile.passes.transforms.constants import Change, with_changes
-from qcompile.passes.transforms.judging import Judges, Probes, after, judges, least
+from qcompile.passes.transforms.judging import (
+    Judges,
+    Probes,
+    after,
+    judges,
+    least,
+    weight_errors,
+)
+from qcompile.passes.transforms.left_alone import left_alone, takes_any
+from qcompile.passes.transforms.meetings import meetings
 from qcompile.passes.transforms.notes import Note, untold
-from qcompile.passes.transforms.probes import collect_probes
+from qcompile.passes.transforms.probes import blank_probes, collect_probes
+from qcompile.passes.transforms.products import collect_products, quantized_products
 from qcompile.passes.transforms.smoothing import Seen, peaks
 from qcompile.passes.transforms.statistics import collect_moments
 
-LEAST = 4  # channels worth a rotation
+UNSEEN = "no samples: judged by weights alone"
+Sites = Mapping[RotationSite, Judges]
 
 
 @dataclass(frozen=True)
 class Rotate(Pass):
-    """`policy` is one of `POLICIES`; `seed` draws the signs of Hadamard matrices, 0 for none.
+    """`policy` is one of `POLICIES`; `seed` draws the signs of Hadamard matrices, 0 for none, and
+    the best of so many `draws` counts.
 
     Wants sites that are exposed: untied weights, norms without scales. `samples` show what the
-    activations are, `recipe` the formats that contractions will have; `tell` hears what was chosen.
+    activations are, `recipe` the formats that contractions will have; `tell` hears what was chosen
+    at each site, and what blocks those where nothing may act.
+
+    Without samples a policy that looks at nothing else, `hadamard` or `block`, acts at every site,
+    and the weights alone tell which of its matrices; another run would turn everything once more.
+    The other policies then do nothing, and say so.
     """
 
     name: ClassVar[str] = "rotate"
@@ -44,6 +63,7 @@ class Rotate(Pass):
 
     policy: str = "best"
     seed: int = 1
+    draws: int = 1
     samples: Sequence[Sequence[Array]] = field(default=(), repr=False)
     recipe: Recipe = field(default_factory=Recipe, repr=False)
     threads: int = field(default=1, repr=False)
@@ -53,48 +73,111 @@ class Rotate(Pass):
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise UsageError(f"rotate: no policy {self.policy!r}: give {', '.join(POLICIES)}")
+        if self.draws < 1:
+            raise UsageError(f"rotate: draws is {self.draws}: give 1 or more")
 
     def run(self, graph: Graph) -> Graph:
-        """The same function; itself where no rotation gains, or nothing shows activations."""
-        if not self.samples:
-            return graph
-        sites = {site: judges(graph, site) for site in rotation_sites(graph) if _takes_any(site)}
-        sites = {site: own for site, own in sites.items() if own.readers}
+        """The same function; itself where no rotation gains."""
+        survey = Survey(graph)
+        sites = {site: judges(graph, site) for site in survey.rotations if takes_any(site)}
+        if self.samples:
+            sites = self._with_products(graph, sites)
+        idle = [site for site, own in sites.items() if not (own.readers or own.products)]
+        for site, reason in left_alone(survey, idle):
+            self.tell(Note(self.name, site.name, site.role, reason=reason))
+        sites = {site: own for site, own in sites.items() if site not in idle}
         if not sites:
             return graph
+        changes = self._judged(graph, sites) if self.samples else self._unseen(graph, sites)
+        return with_changes(graph, changes) if changes else graph
+
+    def _with_products(self, graph: Graph, sites: Sites) -> Sites:
+        """Sites that no weight reads with the products in which both of their factors meet."""
+        quantized = quantized_products(graph, self.recipe)
+        met = {s: () if own.readers else meetings(s, quantized) for s, own in sites.items()}
+        wanted = {one.node: quantized[one.node] for found in met.values() for one in found}
+        probes = collect_products(graph, wanted, self.samples, self.recipe)
+        return {
+            site: replace(own, products=tuple((one, probes[one.node]) for one in met[site]))
+            for site, own in sites.items()
+        }
+
+    def _judged(self, graph: Graph, sites: Sites) -> list[tuple[RotationSite, Change]]:
+        """What loses least on the samples, site by site, each after those before it."""
         nodes = [node for own in sites.values() for node in own.nodes]
-        probes = collect_probes(graph, nodes, self.samples, self.recipe)
+        probes: Probes = collect_probes(graph, nodes, self.samples, self.recipe)
         looks = self.policy not in BLIND
-        edges = [[r.edge for r in own.readers if looks] for own in sites.values()]
+        edges = [_edges(own) if looks else [] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
         changes: list[tuple[RotationSite, Change]] = []
         pairs = list(zip(sites.items(), moments, strict=True))
         for (site, own), known in self.each(pairs, "rotating at sites"):
-            wanted = Wanted(site.size, site.count, known, self.seed, _seen(site, own, probes))
-            found = self._choose(site, own, wanted, probes)
+            wanted = replace(self._wanted(site, own, probes), moments=known)
+            seen = _seen(site, own, probes)
+            found = self._choose(site, own, replace(wanted, seen=seen), probes)
             if found is not None:
                 changes.append((site, found))
                 probes = after(probes, site, found)
-        return with_changes(graph, changes) if changes else graph
+        return changes
 
     def _choose(
         self, site: RotationSite, own: Judges, wanted: Wanted, probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
-        tried = [(one.words, one.change) for one in POLICIES[self.policy](wanted)]
+        found = list(POLICIES[self.policy](wanted))
+        tried = [(one.words, one.change) for one in found]
         change, note = least(own, probes, tried, Note(self.name, site.name, site.role))
-        self.tell(note)
+        orders = {one.words: one.order for one in found}
+        self.tell(replace(note, reason=_made(orders.get(note.choice, 0))))
         return change
 
+    def _unseen(self, graph: Graph, sites: Sites) -> list[tuple[RotationSite, Change]]:
+        """The candidate after which the weights alone lose least, at every site."""
+        if self.policy not in BLIND:
+            reason = f"policy {self.policy} looks at activations: give samples"
+            self.tell(Note(self.name, "", "", reason=reason))
+            return []
+        nodes = [node for own in sites.values() for node in own.nodes]
+        probes = blank_probes(graph, nodes, self.recipe)
+        changes: list[tuple[RotationSite, Change]] = []
+        for site, own in self.each(list(sites.items()), "rotating at sites"):
+            tried = list(POLICIES[self.policy](self._wanted(site, own, probes)))
+            if not tried:
+                reason = f"no Hadamard matrix for {site.size} channels"
+                self.tell(Note(self.name, site.name, site.role, reason=reason))
+                continue
+            before, found = weight_errors(own, probes, [one.change for one in tried])
+            best = min(range(len(tried)), key=found.__getitem__)
+            chosen, reason = tried[best], f"{_made(tried[best].order)}; {UNSEEN}"
+            note = Note(self.name, site.name, site.role, chosen.words, before, found[best], reason)
+            self.tell(note)
+            changes.append((site, chosen.change))
+            probes = after(probes, site, chosen.change)
+        return changes
 
-def _takes_any(site: RotationSite) -> bool:
-    """Every orthogonal matrix may act, and there are channels to mix."""
-    return site.group in (Group.ORTHOGONAL, Group.GENERAL) and site.size >= LEAST
+    def _wanted(self, site: RotationSite, own: Judges, probes: Probes) -> Wanted:
+        """What policies know without samples."""
+        groups = {probes[r.node].widths.group for r in own.readers}
+        lengths = tuple(sorted(group for group in groups if group is not None))
+        return Wanted(site.size, site.count, None, self.seed, groups=lengths, draws=self.draws)
+
+
+def _made(order: int) -> str:
+    """How the matrix is made; nothing where none is."""
+    return construction(order) if order else ""
+
+
+def _edges(own: Judges) -> list[Member]:
+    """What is read, and the factors that meet."""
+    met = [member for meeting, _ in own.products for member in meeting.members]
+    return [r.edge for r in own.readers] + met
 
 
 def _seen(site: RotationSite, own: Judges, probes: Probes) -> Seen | None:
     """Channels of what is read, and of the weights that read it, where scales may act."""
-    if site.group is not Group.GENERAL or any(r.edge.exponent != 1 for r in own.readers):
+    if site.group is not Group.GENERAL or not own.readers:
+        return None
+    if any(r.edge.exponent != 1 for r in own.readers):
         return None
     shape = (site.count, site.size)
     found = [probes[r.node] for r in own.readers]

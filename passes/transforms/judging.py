@@ -13,8 +13,10 @@ from qcompile.ir.node import Node
 from qcompile.passes.roles import activations
 from qcompile.passes.transforms.changes import altered
 from qcompile.passes.transforms.constants import Change
+from qcompile.passes.transforms.meetings import Meeting
 from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.probes import Alteration, Probe, constant_weight, few_outputs
+from qcompile.passes.transforms.products import Factors, ProductProbe
 from qcompile.passes.transforms.readers import Contraction, Reader, Writer, readers, writers
 
 JUDGES = 16  # contractions that judge one site, evenly spaced along the graph
@@ -25,14 +27,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Judges:
-    """Contractions that a site reaches: those that read it, and those that write it."""
+    """What a site reaches: contractions that read it, those that write it, and products of two
+    values in which its changes meet."""
 
     readers: tuple[Reader, ...]
     writers: tuple[Writer, ...] = ()
+    products: tuple[tuple[Meeting, ProductProbe], ...] = ()
 
     @property
     def nodes(self) -> tuple[Contraction, ...]:
-        """All of them."""
+        """All contractions."""
         return tuple(own.node for own in (*self.readers, *self.writers))
 
 
@@ -46,6 +50,17 @@ def errors(own: Judges, probes: Probes, changes: Sequence[Change]) -> tuple[floa
     after each of the changes. Each weight is loaded once, one after the other."""
     rows = [_read_errors(r, probes[r.node], changes) for r in own.readers]
     rows += [_written_errors(w, probes[w.node], changes) for w in own.writers]
+    rows += [_product_errors(*met, changes) for met in own.products]
+    before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
+    return before, after
+
+
+def weight_errors(
+    own: Judges, probes: Probes, changes: Sequence[Change]
+) -> tuple[float, list[float]]:
+    """The relative errors of the weights alone, as `errors` has them: what is known without
+    samples."""
+    rows = [_written_errors(w, probes[w.node], changes) for w in (*own.readers, *own.writers)]
     before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
     return before, after
 
@@ -89,7 +104,21 @@ def _read_errors(reader: Reader, own: Probe, changes: Sequence[Change]) -> list[
     return found
 
 
-def _written_errors(writer: Writer, own: Probe, changes: Sequence[Change]) -> list[float]:
+def _product_errors(meeting: Meeting, own: ProductProbe, changes: Sequence[Change]) -> list[float]:
+    found = [own.error(own.factors)]
+    return found + [own.error(turned(meeting, own.factors, change)) for change in changes]
+
+
+def turned(meeting: Meeting, factors: Factors, change: Change) -> Factors:
+    """Both factors of a product after a change."""
+    first, second = (
+        [altered(member, value, change) for value in values]
+        for member, values in zip(meeting.members, factors, strict=True)
+    )
+    return first, second
+
+
+def _written_errors(writer: Reader | Writer, own: Probe, changes: Sequence[Change]) -> list[float]:
     weights = own.weights
     turned = (altered(writer.weight, weights, change) for change in changes)
     return [own.weight_error(few_outputs(own.node, each)) for each in chain((weights,), turned)]

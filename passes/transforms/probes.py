@@ -164,6 +164,14 @@ def collect_probes(
     return result
 
 
+def blank_probes(
+    graph: Graph, nodes: Iterable[Contraction], recipe: Recipe
+) -> dict[Contraction, Probe]:
+    """The same with no operand seen: for errors of weights alone."""
+    chosen = choose_widths(graph, recipe.widths)
+    return {node: Probe(node, (), chosen[node].widths, recipe) for node in nodes}
+
+
 def _by_vectors(node: Contraction) -> bool:
     """Its operand's vectors are multiplied one by one, so that a few of them will do."""
     match node:

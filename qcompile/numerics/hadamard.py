@@ -42,6 +42,29 @@ def constructible(n: int) -> bool:
     return factored(n) is not None
 
 
+def construction(n: int) -> str:
+    """How `hadamard(n)` is made: `Sylvester of 64`, or `Paley I of 12 x Sylvester of 8`.
+
+    `ValueError` when there is no matrix of this order.
+    """
+    core, k = _factors(n)
+    made = _core_words(core) if core > 1 else []
+    return " x ".join([*made, f"Sylvester of {1 << k}"] if k or not made else made)
+
+
+def _core_words(n: int) -> list[str]:
+    if has_paley_one(n):
+        return [f"Paley I of {n}"]
+    if has_paley_two(n):
+        return [f"Paley II of {n}"]
+    if has_williamson(n):
+        return [f"Williamson of {n}"]
+    if over_t_matrices(n) is not None:
+        return [f"T-matrices of {n}"]
+    a, b = next(_splits(n))
+    return [*_core_words(a), *_core_words(b)]
+
+
 @cache
 def factored(n: int) -> tuple[int, int] | None:
     """(K, k) with n = K·2^k, K the least for which H_K is known; None when there is none."""

@@ -11,6 +11,7 @@ from qcompile.numerics.hadamard import (
     additions,
     block_size,
     constructible,
+    construction,
     factored,
     fast_hadamard,
     hadamard,
@@ -190,3 +191,23 @@ def test_floats_keep_their_format(kind):
 def test_an_unknown_order_names_a_block():
     with pytest.raises(ValueError, match="order 428 is known: use blocks of 4"):
         fast_hadamard(np.ones((1, 428)))
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        (1, "Sylvester of 1"),
+        (64, "Sylvester of 64"),
+        (12, "Paley I of 12"),
+        (96, "Paley I of 12 x Sylvester of 8"),
+        (36, "Paley II of 36"),
+        (92, "Williamson of 92"),
+    ],
+)
+def test_how_a_matrix_is_made_is_told(order: int, words: str):
+    assert construction(order) == words
+
+
+def test_an_order_that_is_unknown_has_no_construction():
+    with pytest.raises(ValueError, match="no Hadamard matrix of order 6 is known"):
+        construction(6)

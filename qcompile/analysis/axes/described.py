@@ -37,15 +37,16 @@ def described(graph: Graph) -> list[Description]:
     survey, names = Survey(graph), value_names(graph)
     return [
         *(_offline(site, names, "rotation") for site in survey.rotations),
-        *(
-            _offline(site, names, "refused")
-            for site in survey.refused_rotations
-            if _weighs(graph, site)
-        ),
+        *(_offline(site, names, "refused") for site in refused(survey)),
         *(_offline(site, names, "scaling") for site in survey.scalings),
         *(_offline(site, names, "permutation") for site in survey.permutations),
         *_online(survey.onlines, names),
     ]
+
+
+def refused(survey: Survey) -> tuple[RotationSite, ...]:
+    """The whole channel axes of weights that no matrix may act on, with what blocks each."""
+    return tuple(site for site in survey.refused_rotations if _weighs(survey.graph, site))
 
 
 def _offline(site: Site, names: dict[Node, str], kind: str) -> Description:
