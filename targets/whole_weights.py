@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -31,10 +33,23 @@ def _expand(node: Node, _: Site) -> Const | None:
             return None
 
 
+@dataclass(frozen=True, eq=False)
+class Whole(Blob):
+    """A constant that was computed from a narrow one."""
+
+    narrow: Const
+
+
+def narrow_form(node: Const) -> Const:
+    """The constant as the graph has it: narrow, or itself."""
+    return node.data.narrow if isinstance(node.data, Whole) else node
+
+
 def _evaluated(node: Node, narrow: Const) -> Const:
     source = narrow.data
     lazy = Blob(source.shape, node.type.elem.storage, lambda: node.evaluate(source.array()))
-    return Const(held(lazy), node.type.elem, node.type.unit, name=narrow.name)
+    whole = Whole(lazy.shape, lazy.dtype, held(lazy).load, narrow_form(narrow))
+    return Const(whole, node.type.elem, node.type.unit, name=narrow.name)
 
 
 def held(lazy: Blob) -> Blob:

@@ -30,8 +30,9 @@ class Plane:
 class Kept:
     """Element i is Σ over planes p[place(i)] · 2^(bits of the planes before), less `less`.
 
-    place(i) = Σ over axes places[a][i_a], and i itself, row-major, where `places` is empty. The
-    sum wraps around in the constant's own type; with `signed` its highest bit counts negative.
+    place(i) = Σ over axes places[a][i_a], and i itself, row-major, where `places` is empty; of
+    fewer tables than axes, the last is for all axes that are left. The sum of the planes wraps
+    around in the constant's own type; with `signed` its highest bit counts negative.
     One plane with as many bits as the type has is the array's own bytes.
     """
 
@@ -45,6 +46,8 @@ class Kept:
         """The constant of this shape and type; `ValueError` when the file is too short for it."""
         count = prod(shape)
         if self.places and count:
+            if prod(axis.size for axis in self.places) != count:
+                raise ValueError(f"tables for {[a.size for a in self.places]}, not for {shape}")
             count = 1 + sum(int(axis.max()) for axis in self.places)
         size = (folder / self.file).stat().st_size
         for plane in self.planes:
@@ -76,16 +79,16 @@ class Kept:
     def _ordered(self, flat: Array, shape: tuple[int, ...]) -> Array:
         if not self.places or flat.size == 0:
             return flat.reshape(shape)
-        result = np.empty(shape, flat.dtype)
+        result = np.empty(tuple(axis.size for axis in self.places), flat.dtype)
         first, *others = self.places
         inner = np.zeros((), np.int64)
         for axis in others:
             inner = inner[..., None] + axis.astype(np.int64)
         rows = max(AT_ONCE // max(inner.size, 1), 1)
-        for start in range(0, shape[0], rows):
+        for start in range(0, first.size, rows):
             outer = first[start : start + rows].astype(np.int64)
             result[start : start + rows] = flat[np.add.outer(outer, inner)]
-        return result
+        return result.reshape(shape)
 
 
 def holds(kept: Kept, folder: Path, blob: Blob) -> bool:

@@ -17,19 +17,25 @@ def places_of(
 ) -> tuple[Places, ...] | None:
     """Where `arrange` puts every element of an array of this shape, a table for each axis.
 
-    A place of −1 stands for an index whose elements it leaves out. None where the place is no sum
-    of what each index alone gives, or an element goes to several places. `arrange` only moves,
-    leaves out and adds zeros.
+    The last axes count as one where their places depend on each other. A place of −1 stands for an
+    index whose elements are left out. None where the place is no sum of what each index alone
+    gives, or an element goes to several places, or beyond 2^31. `arrange` only moves, leaves out
+    and adds zeros.
     """
     count = prod(shape)
+    if count >= np.iinfo(np.int32).max:
+        return None
     tags = arrange(np.arange(1, count + 1, dtype=np.int32).reshape(shape)).reshape(-1)
     there = np.flatnonzero(tags)
     if there.size == 0 or np.bincount(tags[there], minlength=1).max() > 1:
         return None
     whole = np.full(count, -1, np.int64)
     whole[tags[there] - 1] = there
-    tables = _tables(whole.reshape(shape))
-    return tables if np.array_equal(_summed(tables).reshape(-1), whole) else None
+    for last in range(len(shape), int(len(shape) > 1), -1):
+        tables = _tables(whole.reshape(*shape[: last - 1], -1))
+        if np.array_equal(summed(tables).reshape(-1), whole):
+            return tables
+    return None
 
 
 def _tables(whole: NDArray[np.int64]) -> tuple[Places, ...]:
@@ -49,7 +55,8 @@ def _tables(whole: NDArray[np.int64]) -> tuple[Places, ...]:
     )
 
 
-def _summed(tables: Sequence[Places]) -> NDArray[np.int64]:
+def summed(tables: Sequence[Places]) -> NDArray[np.int64]:
+    """The place of every element; −1 where one of the tables leaves it out."""
     total, absent = np.zeros((), np.int64), np.zeros((), bool)
     for table in tables:
         total = total[..., None] + table

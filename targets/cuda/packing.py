@@ -16,6 +16,19 @@ Bytes = NDArray[np.uint8]
 CHUNK = 16
 
 
+def ordered(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Ints:
+    """The elements of `pack_weights`, in the order in which they follow in memory."""
+    rows, depth = weights.shape
+    step = STEP_BYTES * 8 // bits
+    padded = np.pad(weights, ((0, -rows % bn), (0, -depth % step)))
+    by_lane = padded.reshape(-1, 4, RUN // 2, 2, padded.shape[1]).swapaxes(1, 2)
+    tiled = by_lane.reshape(-1, bn, padded.shape[1] // step, step).transpose(0, 2, 1, 3)
+    if (bits, weight_bits) != (8, 4):
+        return tiled
+    pairs = tiled.reshape(*tiled.shape[:-1], -1, 2, CHUNK)
+    return pairs.swapaxes(-1, -2).reshape(tiled.shape)
+
+
 def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Bytes:
     """Weights [n, k] of products of `bits` bits, `weight_bits` wide in memory, for tiles of `bn`.
 
@@ -28,36 +41,16 @@ def pack_weights(weights: Ints, *, bits: int, weight_bits: int, bn: int) -> Byte
     (8, 4) weight i of 32 in the low nibble and weight i + 16 in the high one, i < 16: so that one
     load of 16 bytes gives two operands of 8-bit products.
     """
-    rows, depth = weights.shape
     limit = 1 << (weight_bits - 1)
     assert weights.min(initial=0) >= -limit, f"weights of {weight_bits} bits"
     assert weights.max(initial=0) < limit, f"weights of {weight_bits} bits"
-    step = STEP_BYTES * 8 // bits
-    room = ((0, -rows % bn), (0, -depth % step))
-    padded = np.pad(weights, room).astype(np.int8)
-    by_lane = padded.reshape(-1, 4, RUN // 2, 2, padded.shape[1]).swapaxes(1, 2)
-    tiled = by_lane.reshape(-1, bn, padded.shape[1] // step, step).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(_bytes(tiled, bits=bits, weight_bits=weight_bits))
+    assert (bits, weight_bits) in ((8, 8), (4, 4), (8, 4)), f"{bits} bits with {weight_bits}"
+    elements = ordered(weights, bits=bits, weight_bits=weight_bits, bn=bn).astype(np.uint8)
+    if weight_bits == 8:
+        return np.ascontiguousarray(elements)
+    return elements[..., 0::2] & np.uint8(15) | elements[..., 1::2] << np.uint8(4)
 
 
 def depth_bytes(depth: int, *, bits: int) -> int:
     """K_BYTES of a contraction over `depth` elements: whole steps."""
     return -(-depth * bits // (8 * STEP_BYTES)) * STEP_BYTES
-
-
-def _bytes(elements: Ints, *, bits: int, weight_bits: int) -> Bytes:
-    match (bits, weight_bits):
-        case (8, 8):
-            return elements.astype(np.uint8)
-        case (4, 4):
-            return _nibbles(elements[..., 0::2], elements[..., 1::2])
-        case (8, 4):
-            pairs = elements.reshape(*elements.shape[:-1], -1, 2, CHUNK)
-            joined = _nibbles(pairs[..., 0, :], pairs[..., 1, :])
-            return joined.reshape(*elements.shape[:-1], -1)
-        case _:
-            raise AssertionError(f"no products of {bits} bits with weights of {weight_bits}")
-
-
-def _nibbles(low: Ints, high: Ints) -> Bytes:
-    return low.astype(np.uint8) & np.uint8(15) | high.astype(np.uint8) << np.uint8(4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,11 @@ from qcompile.targets.cuda.contraction import (
 )
 from qcompile.targets.cuda.cost import Choice, choose
 from qcompile.targets.cuda.finishing import instructions
-from qcompile.targets.cuda.packing import RUN, pack_weights
+from qcompile.targets.cuda.packing import RUN, ordered, pack_weights
 from qcompile.targets.cuda.tiles import STEP_BYTES
 from qcompile.targets.cuda.work import Work
 from qcompile.targets.loops import expr as e
-from qcompile.targets.loops.draft import Draft, Value
+from qcompile.targets.loops.draft import Draft, Origin, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.layout import SLACK, channels_last, dense
@@ -46,6 +47,7 @@ from qcompile.targets.loops.weights import (
     bias_of,
     dense_weights,
     halo_of,
+    origin,
     product_weights,
     zero_of,
 )
@@ -62,7 +64,8 @@ class Product:
     """One contraction, whatever it was: places in `order`, x under each tap, weights, bias.
 
     `outer` and `taps` are x's strides per output axis and per tap, in elements. `rows` are the
-    weights as [outputs, taps, channels of the group]. `bias` broadcasts to the places.
+    weights as [outputs, taps, channels of the group], and come from `origin`. `bias` broadcasts
+    to the places.
     """
 
     shape: tuple[int, ...]
@@ -75,6 +78,7 @@ class Product:
     kernel: tuple[int, ...]
     groups: int
     rows: Ints
+    origin: Origin
     bias: Ints
     bits: int
 
@@ -116,10 +120,16 @@ def _phase(ctx: DeviceLowering, node: Conv | ConvTranspose, axes: tuple[Axis, ..
         offset=seen.offset,
         kernel=weights.shape[2:],
         groups=node.groups,
-        rows=weights.reshape(*weights.shape[:2], -1).swapaxes(1, 2),
+        rows=_by_tap(weights),
+        origin=origin(node, lambda w: _by_tap(met(w, axes))),
         bias=bias_of(node, weights, zero_of(node.x)).reshape(1, -1, *(1,) * rank),
         bits=bits,
     )
+
+
+def _by_tap(weights: Ints) -> Ints:
+    """[outputs, channels, *kernel] → [outputs, taps, channels]."""
+    return weights.reshape(*weights.shape[:2], -1).swapaxes(1, 2)
 
 
 def multiply(ctx: DeviceLowering, group: Group) -> None:
@@ -143,6 +153,7 @@ def multiply(ctx: DeviceLowering, group: Group) -> None:
         kernel=(),
         groups=1,
         rows=weights[:, None, :],
+        origin=origin(node, lambda w: w.reshape(w.shape[-2:]).T[:, None, :]),
         bias=bias_of(node, weights, zero_of(node.a)).reshape(*(1,) * (len(shape) - 1), -1),
         bits=bits,
     )
@@ -224,15 +235,20 @@ def _dot(
 ) -> tuple[e.Dot, Contraction]:
     """The sum as the nest's body, x and packed weights as views, and how it is run."""
     assert group.root is not None
-    rows, word, window = product.rows, work.word_bytes, None
-    width = product.x.layout.width
-    if product.groups == 1:
-        rows = np.pad(rows, ((0, 0), (0, 0), (0, width - rows.shape[2])))
-    else:
-        window = Window(rows.shape[0] // product.groups, rows.shape[2])
-        rows, word = windowed(rows, window, choice.tile.bn, CHUNK * 8 // product.bits), CHUNK
+    word, window = work.word_bytes, None
+    if product.groups > 1:
+        window = Window(product.rows.shape[0] // product.groups, product.rows.shape[2])
+        word = CHUNK
+    shape = partial(_whole_runs, product=product, window=window, block=choice.tile.bn)
+    rows = shape(product.rows)
     flat = rows.reshape(rows.shape[0], -1)
-    packed = pack_weights(flat, bits=product.bits, weight_bits=work.weight_bits, bn=choice.tile.bn)
+    form = {"bits": product.bits, "weight_bits": work.weight_bits, "bn": choice.tile.bn}
+    packed = pack_weights(flat, **form)
+    of = Origin(
+        product.origin.const,
+        lambda w: ordered(shape(product.origin.arrange(w)).reshape(flat.shape), **form),
+        bits=work.weight_bits,
+    )
     step = word * 8 // product.bits
     draft.inner = (*product.kernel, rows.shape[2] // step)
     x = draft.view(
@@ -240,7 +256,7 @@ def _dot(
         inner=(*product.taps, step), block=0, lane=0,
     )  # fmt: skip
     nothing = (0,) * len(product.shape)
-    w = draft.view(draft.weights.put(packed), "u8", nothing, block=0, lane=0)
+    w = draft.view(draft.weights.put(packed, of), "u8", nothing, block=0, lane=0)
     signed = group.root.operands[0].type.elem.signed
     plan = Contraction(
         bits=product.bits, weight_bits=work.weight_bits, signed=signed, word=word,
@@ -248,6 +264,14 @@ def _dot(
         splits=choice.splits, window=window, milliseconds=choice.milliseconds,
     )  # fmt: skip
     return e.Dot(0, 0, "i32", x, w, signed), plan
+
+
+def _whole_runs(rows: Ints, *, product: Product, window: Window | None, block: int) -> Ints:
+    """Channels filled up to those that x has in memory, or that a block of outputs reads."""
+    if window is None:
+        room = product.x.layout.width - rows.shape[2]
+        return np.pad(rows, ((0, 0), (0, 0), (0, room)))
+    return windowed(rows, window, block, CHUNK * 8 // product.bits)
 
 
 def _work(

@@ -27,9 +27,11 @@ from qcompile.targets.cuda.host import LIBRARY
 from qcompile.targets.cuda.instructions import INT4
 from qcompile.targets.cuda.library import CudaLibrary
 from qcompile.targets.cuda.lowering import DeviceLowering, on
+from qcompile.targets.cuda.plan_file import WEIGHTS
 from qcompile.targets.cuda.steps import kernel_of
 from qcompile.targets.layers import layer_names
 from qcompile.targets.loops.draft import Step_
+from qcompile.targets.loops.keeping import kept_weights
 from qcompile.targets.loops.program import outlined
 from qcompile.targets.loops.select import lower, refused
 from qcompile.targets.opened import LibraryRuntime
@@ -75,7 +77,8 @@ class CudaTarget:
 
     def emit(self, graph: Graph, folder: Path, *, threads: int) -> Emitted:
         """Kernels, plan, weights and the library that runs them."""
-        lowered = lower(self._lowering(graph))
+        lowering = self._lowering(graph)
+        lowered = lower(lowering)
         cache = default_cache(os.environ)
         built = build(
             lowered,
@@ -101,8 +104,9 @@ class CudaTarget:
             "layers": layer_names(graph),
         }
         return Emitted(
-            built.files, {"cuda": details}, built.plan.arena_bytes, latency_ms=built.milliseconds
-        )
+            built.files, {"cuda": details}, built.plan.arena_bytes, latency_ms=built.milliseconds,
+            kept=kept_weights(lowering.weights, WEIGHTS),
+        )  # fmt: skip
 
     def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> Runtime:
         """On the GPU of this machine; where there is none, on the emulator."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcompile.ir.node import Node
+from qcompile.ir.ops.source import Const
 from qcompile.program.program import Buffer
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.layout import Layout
@@ -33,6 +34,17 @@ class External:
 
     index: int
     output: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """A constant, and how its elements were moved to make a stored array of them: `arrange` takes
+    any numbers of the constant's shape, and adds zeros. `bits` where they were packed after that.
+    """
+
+    const: Const
+    arrange: Callable[[NDArray[Any]], NDArray[Any]]
+    bits: int | None = None
 
 
 Arg: TypeAlias = Buffer | Stored | External
@@ -68,13 +80,20 @@ class Step_:
 
 @dataclass
 class Weights:
-    """The weights file as it grows: arrays at multiples of 64 bytes, equal ones once."""
+    """The weights as they grow: arrays at multiples of 64 bytes, equal ones once.
+
+    `origins`: of those that hold a constant of the graph, less its zero point, which it is, and
+    the type of its elements there.
+    """
 
     parts: list[bytes] = field(default_factory=list[bytes])
     size: int = 0
     known: dict[bytes, Stored] = field(default_factory=dict[bytes, Stored])
+    origins: dict[Stored, tuple[Origin, np.dtype[Any]]] = field(
+        default_factory=dict["Stored", "tuple[Origin, np.dtype[Any]]"]
+    )
 
-    def put(self, array: Ints) -> Stored:
+    def put(self, array: Ints, of: Origin | None = None) -> Stored:
         """The place of an array. At least 64 bytes behind it may be read."""
         data = np.ascontiguousarray(array)
         key = sha256(data.dtype.str.encode() + data.tobytes()).digest()
@@ -82,6 +101,8 @@ class Weights:
             self.known[key] = Stored(self.size, data.nbytes)
             self.parts.append(data.tobytes() + bytes(-data.nbytes % 64 + 64))
             self.size += len(self.parts[-1])
+        if of is not None:
+            self.origins.setdefault(self.known[key], (of, data.dtype))
         return self.known[key]
 
 

@@ -14,7 +14,16 @@ from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.program.program import Buffer
 from qcompile.targets.loops import expr as e
-from qcompile.targets.loops.draft import Arg, Draft, External, Step_, Stored, Value, Weights
+from qcompile.targets.loops.draft import (
+    Arg,
+    Draft,
+    External,
+    Origin,
+    Step_,
+    Stored,
+    Value,
+    Weights,
+)  # fmt: skip
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.layout import SLACK, Layout, dense, packed, padded_width
 from qcompile.targets.loops.nest import Also, Nest, View, nbytes
@@ -118,7 +127,8 @@ class Lowering:
         if isinstance(node, Const) and node not in self.values:
             array = node.array
             layout = dense(static(node.type.shape))
-            self.values[node] = Value(self.weights.put(array), layout, stored(node.type.elem))
+            where = self.weights.put(array, Origin(node, lambda w: w))
+            self.values[node] = Value(where, layout, stored(node.type.elem))
         return self.values[node]
 
     def read(

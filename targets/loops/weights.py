@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from qcompile.ir.dims import static
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
+from qcompile.targets.loops.draft import Origin
 from qcompile.targets.loops.geometry import conv_axes, transposed_axes
 
 Ints = NDArray[Any]
@@ -42,6 +44,22 @@ def dense_weights(node: Conv | ConvTranspose) -> Ints:
     w: Ints = np.asarray(node.w.array)
     if node.w.type.unit is not None:
         w = w.astype(np.int32) - node.w.type.unit.zero_points(w.ndim).astype(np.int32)
+    return by_outputs(node, w)
+
+
+def origin(
+    node: Conv | ConvTranspose | MatMul, arrange: Callable[[NDArray[Any]], NDArray[Any]]
+) -> Origin:
+    """Of what `arrange` makes of `dense_weights` or `product_weights`."""
+    if isinstance(node, MatMul):
+        assert isinstance(node.b, Const)
+        return Origin(node.b, arrange)
+    assert isinstance(node.w, Const)
+    return Origin(node.w, lambda w: arrange(by_outputs(node, w)))
+
+
+def by_outputs(node: Conv | ConvTranspose, w: Ints) -> Ints:
+    """[outputs, channels of the group, *kernel] of numbers in the order of the node's weights."""
     if isinstance(node, Conv):
         return w
     c, each, *kernel = w.shape

@@ -15,10 +15,11 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from qcompile.errors import ToolchainError
 from qcompile.ir.graph import Graph
 from qcompile.program.program import Program
-from qcompile.targets.checksum import fingerprint
 from qcompile.targets.compilers import c_compiler, call
 from qcompile.targets.loops.expr import Dot
 from qcompile.targets.loops.memory import planned
@@ -27,8 +28,9 @@ from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.tvm.emit import Source, model_c
 from qcompile.targets.tvm.isa import Isa
 from qcompile.targets.tvm.lowering import native
+from qcompile.targets.tvm.weights_file import WEIGHTS, WeightsFile, weights_file
 
-LIBRARY, WEIGHTS, HEADER, MAIN = "model.so", "weights.bin", "model.h", "main.c"
+LIBRARY, HEADER, MAIN = "model.so", "model.h", "main.c"
 OBJECTS = 8  # kernels go into this many object files, whatever the number of processes
 WORKER = (sys.executable, "-m", "qcompile.targets.tvm.worker")
 COMPILE = ("-O2", "-fPIC", "-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-g0")
@@ -50,24 +52,27 @@ class Built:
     lowered: Lowered
     program: Program[int]
     kernels: tuple[str, ...]
+    weights: WeightsFile
 
 
 def build(
     graph: Graph, isa: Isa, folder: Path, *, threads: int = 2, compiler: Compiler | None = None
 ) -> Built:
     """Compiles the graph into the folder; kernels by `compiler`, in child processes by default."""
-    lowered = lower(native(graph, isa))
+    ctx = native(graph, isa)
+    lowered = lower(ctx)
     names = tuple(kernel_name(step.nest) for step in lowered.steps)
     program = planned(lowered)
-    weights = lowered.weights or (bytes(64),)
+    if not ctx.weights.parts:
+        ctx.weights.put(np.zeros(1, np.int8))
+    weights = weights_file(ctx.weights)
     nests = {name: step.nest for name, step in zip(names, lowered.steps, strict=True)}
     source = Source(
-        graph.name, lowered, names, program.offsets, max(program.size, 64),
-        sum(map(len, weights)), fingerprint(weights), isa,
-    )  # fmt: skip
+        graph.name, lowered, names, program.offsets, max(program.size, 64), weights, isa
+    )
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / WEIGHTS).open("wb") as file:
-        file.writelines(weights)
+        file.writelines(weights.parts)
     for template in (HEADER, MAIN):
         text = files("qcompile.targets.tvm").joinpath(template).read_text()
         (folder / template).write_text(text)
@@ -75,7 +80,7 @@ def build(
         compiled = compiler or partial(compile_kernels, threads=threads)
         objects = compiled(nests, isa, Path(work))
         _link(model_c(source), objects, folder, Path(work), isa)
-    return Built((LIBRARY, WEIGHTS, HEADER, MAIN), lowered, program, names)
+    return Built((LIBRARY, WEIGHTS, HEADER, MAIN), lowered, program, names, weights)
 
 
 def kernel_name(nest: Nest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,22 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.targets.loops import expr as e
-from qcompile.targets.loops.draft import Draft, Value
+from qcompile.targets.loops.draft import Draft, Origin, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.layout import channels_last
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.nest import Step
-from qcompile.targets.loops.weights import bias_of, dense_weights, halo_of, product_weights, zero_of
+from qcompile.targets.loops.weights import (
+    bias_of,
+    dense_weights,
+    halo_of,
+    origin,
+    product_weights,
+    zero_of,
+)  # fmt: skip
 from qcompile.targets.tvm.isa import Dot, Isa
-from qcompile.targets.tvm.packing import by_block, pack, whole_rows
+from qcompile.targets.tvm.packing import by_block, ordered, pack, whole_rows
 
 Ints = NDArray[Any]
 
@@ -78,19 +86,18 @@ def _body(
 ) -> tuple[e.Dot, tuple[int, ...]]:  # fmt: skip
     """The step Σ over taps and groups of bytes, and the reduced extents."""
     seen = under(x.layout, axes)
-    outputs, depth, *kernel = weights.shape
-    flat = weights.reshape(outputs, depth, -1).swapaxes(1, 2)
-    taps = seen.taps
+    kernel, taps = weights.shape[2:], seen.taps
     first: Step = 0
     last = axes[-1]
+    arrange = _flat
     if node.groups == 1 and x.layout.width <= 4 and (last.tap_step == 1 or kernel[-1] == 1):
-        rows = weights.reshape(outputs, depth, -1, kernel[-1]).transpose(0, 2, 3, 1)
-        flat = whole_rows(rows, x.layout.width)
+        arrange = partial(_in_rows, width=x.layout.width)
         kernel, taps = kernel[:-1], taps[:-1]
     elif node.groups > 1:
-        flat, starts = by_block(flat, node.groups, isa.lanes)
-        first = draft.table(starts)
-    packed = pack(flat, isa)
+        first = draft.table(by_block(_flat(weights), node.groups, isa.lanes)[1])
+        arrange = partial(_by_block, groups=node.groups, lanes=isa.lanes)
+    packed = pack(arrange(weights), isa)
+    of = origin(node, lambda w: ordered(arrange(met(w, axes)), isa))
     strides = (x.layout.strides[0], 0, *seen.places)
     group = isa.dot.group
     draft.inner = (*kernel, packed.shape[2])
@@ -103,23 +110,38 @@ def _body(
         block=first,
         lane=0,
     )
-    return _dot(isa, draft, number, x.elem == "i8", packed, tuple(kernel)), draft.inner
+    w = _weights(isa, draft, packed, kernel, of)
+    return e.Dot(0, 0, "i32", number, w, x.elem == "i8"), draft.inner
 
 
-def _dot(
-    isa: Isa, draft: Draft, x: int, signed: bool, packed: Ints, kernel: tuple[int, ...]
-) -> e.Dot:
+def _flat(weights: Ints) -> Ints:
+    """[outputs, depth, *kernel] → [outputs, taps, depth]."""
+    return weights.reshape(*weights.shape[:2], -1).swapaxes(1, 2)
+
+
+def _in_rows(weights: Ints, *, width: int) -> Ints:
+    """The same with the last axis of the kernel and the channels as one run of bytes."""
+    outputs, depth, *kernel = weights.shape
+    rows = weights.reshape(outputs, depth, -1, kernel[-1]).transpose(0, 2, 3, 1)
+    return whole_rows(rows, width)
+
+
+def _by_block(weights: Ints, *, groups: int, lanes: int) -> Ints:
+    return by_block(_flat(weights), groups, lanes)[0]
+
+
+def _weights(isa: Isa, draft: Draft, packed: Ints, kernel: tuple[int, ...], of: Origin) -> int:
+    """Packed weights as a view that runs over taps and groups."""
     line = packed.shape[3] * packed.shape[4]
     steps = [line]
     run = packed.shape[2] * line
     for extent in reversed(kernel):
         steps.insert(0, run)
         run *= extent
-    w = draft.view(
-        draft.weights.put(packed), isa.dot.weight, (0,) * len(draft.shape),
+    return draft.view(
+        draft.weights.put(packed, of), isa.dot.weight, (0,) * len(draft.shape),
         inner=steps, block=run, lane=1,
     )  # fmt: skip
-    return e.Dot(0, 0, "i32", x, w, signed)
 
 
 def multiply(ctx: Lowering, group: Group, *, isa: Isa) -> None:
@@ -137,8 +159,11 @@ def multiply(ctx: Lowering, group: Group, *, isa: Isa) -> None:
     batch = weights.shape[:-2]
     rows = weights.reshape(-1, depth, columns)
     packed = np.stack([pack(w.T[:, None, :], isa) for w in rows])
+    of = origin(node, lambda w: np.stack(
+        [ordered(each.T[:, None, :], isa) for each in w.reshape(-1, depth, columns)]
+    ))  # fmt: skip
     bias = np.stack([bias_of(node, w.T, effective_zero(node.a, isa)) for w in rows])
-    body = _product_body(isa, draft, a, node, packed, batch)
+    body = _product_body(isa, draft, a, node, packed, of)
     chain = ctx.chain(group, draft)
     chain.done[node] = e.Acc(*ctx.bounds.of(node), "i32")
     init = draft.constant(bias.reshape(*batch, 1, columns), "i32")
@@ -149,9 +174,9 @@ def multiply(ctx: Lowering, group: Group, *, isa: Isa) -> None:
 
 
 def _product_body(
-    isa: Isa, draft: Draft, a: Value, node: MatMul, packed: Ints, batch: tuple[int, ...]
+    isa: Isa, draft: Draft, a: Value, node: MatMul, packed: Ints, of: Origin
 ) -> e.Dot:
-    rank = len(draft.shape)
+    rank, batch = len(draft.shape), static(node.b.type.shape)[:-2]
     groups, line = packed.shape[3], packed.shape[4] * packed.shape[5]
     draft.inner = (groups,)
     x = _left(draft, a, static(node.a.type.shape), isa.dot.group)
@@ -161,7 +186,7 @@ def _product_body(
         strides[rank - 2 - len(batch) + i] = run if extent > 1 else 0
         run *= extent
     w = draft.view(
-        draft.weights.put(packed), isa.dot.weight, strides, inner=(line,),
+        draft.weights.put(packed, of), isa.dot.weight, strides, inner=(line,),
         block=groups * line, lane=1,
     )  # fmt: skip
     return e.Dot(0, 0, "i32", x, w, a.elem == "i8")

@@ -11,11 +11,13 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.types import TensorType
 from qcompile.program.program import Buffer
+from qcompile.targets.checksum import fingerprint
 from qcompile.targets.loops.draft import Arg, External, Step_, Stored, Value
 from qcompile.targets.loops.nest import BYTES
 from qcompile.targets.loops.pointwise import stored
 from qcompile.targets.loops.select import Lowered, Port
 from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.weights_file import Spread, WeightsFile
 
 C_TYPES = {
     "u8": "uint8_t", "i8": "int8_t", "bool": "uint8_t", "i16": "int16_t", "u16": "uint16_t",
@@ -37,8 +39,7 @@ class Source:
     kernels: tuple[str, ...]
     offsets: dict[Buffer, int]
     arena: int
-    weights_bytes: int
-    fingerprint: int
+    weights: WeightsFile
     isa: Isa
 
 
@@ -54,6 +55,7 @@ def model_c(source: Source) -> str:
         _features(source.isa),
         *_declarations(source),
         *(_step_function(source, i, s) for i, s in enumerate(source.lowered.steps)),
+        _spread_table(source),
         _border_table(source, borders),
         _value_table(source, values),
         _step_table(source, values),
@@ -67,7 +69,7 @@ def model_c(source: Source) -> str:
 _TYPES = """
 typedef struct {
   uint8_t *arena;
-  const uint8_t *weights;
+  const uint8_t *weights, *unpacked;
   const uint8_t *const *inputs;
   uint8_t *const *outputs;
 } qc_frame;
@@ -79,6 +81,13 @@ typedef struct {
   int32_t tasks, phase, border, value;
   const char *name, *kernel;
 } qc_step;
+
+/* A constant of the file, packed, and where its elements go; weights_file.py says what is what. */
+typedef struct {
+  int32_t elem, bits, less, rank, axis, group;
+  int64_t to, count, source, steps, scales;
+  int64_t extent[QC_MAX_RANK], table[QC_MAX_RANK];
+} qc_spread;
 
 /* A block of `rank` stored axes; `last` of them have something before or after the inner box. */
 typedef struct {
@@ -106,8 +115,10 @@ def _constants(source: Source) -> str:
             f"#define QC_INPUTS {len(source.lowered.inputs)}",
             f"#define QC_OUTPUTS {len(source.lowered.outputs)}",
             f"#define QC_ARENA_BYTES {source.arena}",
-            f"#define QC_WEIGHTS_BYTES {source.weights_bytes}",
-            f"#define QC_WEIGHTS_FINGERPRINT {source.fingerprint:#x}u",
+            f"#define QC_WEIGHTS_BYTES {sum(map(len, source.weights.parts))}",
+            f"#define QC_WEIGHTS_FINGERPRINT {fingerprint(source.weights.parts):#x}u",
+            f"#define QC_UNPACKED_BYTES {source.weights.memory}",
+            f"#define QC_SPREADS {len(source.weights.spreads)}",
         )
     )
 
@@ -145,12 +156,26 @@ def _place(source: Source, arg: Arg) -> str:
     match arg:
         case Buffer():
             return f"f->arena + {source.offsets[arg]}"
-        case Stored(offset=offset):
-            return f"f->weights + {offset}"
+        case Stored() if arg in source.weights.unpacked:
+            return f"f->unpacked + {source.weights.unpacked[arg]}"
+        case Stored():
+            return f"f->weights + {source.weights.mapped[arg]}"
         case External(index=index, output=True):
             return f"f->outputs[{index}]"
         case External(index=index):
             return f"f->inputs[{index}]"
+
+
+def _spread_table(source: Source) -> str:
+    rows = [f"  {_spread(spread)}," for spread in source.weights.spreads] or ["  {0},"]
+    return "static const qc_spread qc_spreads[] = {\n" + "\n".join(rows) + "\n};"
+
+
+def _spread(s: Spread) -> str:
+    numbers = (QC_TYPES[s.elem], s.bits, s.less, len(s.shape), s.axis, s.group)
+    places = (s.to, s.count, s.source, s.steps, s.scales)
+    lists = ("{" + ", ".join(map(str, v)) + "}" for v in (s.shape, s.tables))
+    return f"{{{', '.join(map(str, (*numbers, *places, *lists)))}}}"
 
 
 def _border_table(source: Source, borders: Sequence[Value]) -> str:

@@ -14,13 +14,18 @@ Ints = NDArray[Any]
 
 def pack(weights: Ints, isa: Isa) -> Ints:
     """[outputs, taps, k] → [blocks, taps, groups, lanes, group], padded with zeros."""
+    kind = np.int16 if isa.dot.weight == "i16" else np.int8
+    return np.ascontiguousarray(ordered(weights, isa).astype(kind))
+
+
+def ordered(weights: Ints, isa: Isa) -> Ints:
+    """The same in the numbers' own type."""
     outputs, taps, depth = weights.shape
     lanes, group = isa.lanes, isa.dot.group
     room = ((0, -outputs % lanes), (0, 0), (0, -depth % group))
     padded = np.pad(weights, room)
     blocks = padded.reshape(-1, lanes, taps, padded.shape[2] // group, group)
-    kind = np.int16 if isa.dot.weight == "i16" else np.int8
-    return np.ascontiguousarray(blocks.transpose(0, 2, 3, 1, 4).astype(kind))
+    return blocks.transpose(0, 2, 3, 1, 4)
 
 
 def by_block(weights: Ints, groups: int, lanes: int) -> tuple[Ints, Ints]:

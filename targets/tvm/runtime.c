@@ -38,6 +38,7 @@ struct qc_model {
   qc_frame frame;
   void *mapped;
   size_t mapped_bytes;
+  uint8_t *unpacked;
   int32_t started;
   pthread_t thread[MAX_THREADS];
   pthread_mutex_t lock;
@@ -320,6 +321,79 @@ static qc_status map_weights(qc_model *model, const char *path, int checked) {
   return QC_OK;
 }
 
+/* Code number i of a packed array; it may read one byte more than that has. */
+static int32_t code_at(const uint8_t *data, int64_t i, int32_t bits) {
+  const uint8_t *at = data + (i * bits >> 3);
+  uint32_t word = (uint32_t)at[0] | (uint32_t)at[1] << 8;
+  return (int32_t)(word >> (i * bits & 7) & ((1u << bits) - 1));
+}
+
+/* Writes element `place` of an array. */
+static void put_element(uint8_t *to, int32_t elem, int64_t place, int32_t value, float scale) {
+  float real = (float)value * scale;
+  int16_t half = (int16_t)value;
+  switch (elem) {
+    case QC_F32: memcpy(to + 4 * place, &real, 4); return;
+    case QC_I16: memcpy(to + 2 * place, &half, 2); return;
+    default: to[place] = (uint8_t)value;
+  }
+}
+
+/* One run along the last axis: `index` says where the other axes are, `first` which code is next. */
+static int spread_run(const qc_spread *s, const uint8_t *file, uint8_t *to, const int64_t *index, int64_t first) {
+  const uint8_t *codes = file + s->source;
+  const int32_t *last = (const int32_t *)(file + s->table[s->rank - 1]);
+  int64_t length = s->extent[s->rank - 1], base = 0, channel = 0, within = 0, size = 1, runs;
+  for (int32_t a = 0; a < s->rank; a++) {
+    int64_t at = a == s->rank - 1 ? 0 : index[a];
+    if (a < s->rank - 1) {
+      int32_t place = ((const int32_t *)(file + s->table[a]))[at];
+      if (place < 0) return 1;
+      base += place;
+    }
+    if (a == s->axis) channel = at;
+    else within = within * s->extent[a] + at, size *= s->extent[a];
+  }
+  int along = s->axis == s->rank - 1; /* neighbours are of one channel each */
+  runs = s->group > 0 ? (size + s->group - 1) / s->group : 0;
+  for (int64_t j = 0; j < length; j++) {
+    if (last[j] < 0) continue;
+    int64_t place = base + last[j], c = along ? j : channel, w = along ? within : within + j;
+    if (place >= s->count) return 0;
+    int32_t value = code_at(codes, first + j, s->bits) - s->less;
+    if (s->group > 0) value *= file[s->steps + c * runs + w / s->group];
+    float scale = s->scales < 0 ? 1.0f : ((const float *)(file + s->scales))[c];
+    put_element(to, s->elem, place, value, scale);
+  }
+  return 1;
+}
+
+/* One constant of the file to its place in memory; 0 when a table leads out of that. */
+static int spread(const qc_spread *s, const uint8_t *file, uint8_t *to) {
+  int64_t index[QC_MAX_RANK] = {0}, first = 0, length = s->extent[s->rank - 1];
+  for (;;) {
+    if (!spread_run(s, file, to, index, first)) return 0;
+    first += length;
+    int32_t a = s->rank - 2;
+    while (a >= 0 && ++index[a] == s->extent[a]) index[a--] = 0;
+    if (a < 0) return 1;
+  }
+}
+
+/* Memory for constants that are narrow in the file and wide for the kernels. */
+static qc_status unpack_weights(qc_model *model) {
+  if (QC_SPREADS == 0) return QC_OK;
+  model->unpacked = aligned_alloc(64, QC_UNPACKED_BYTES);
+  if (model->unpacked == NULL)
+    return fail(QC_NO_MEMORY, "no memory for %lld bytes of weights", (long long)QC_UNPACKED_BYTES);
+  memset(model->unpacked, 0, QC_UNPACKED_BYTES);
+  for (int32_t i = 0; i < QC_SPREADS; i++)
+    if (!spread(&qc_spreads[i], model->mapped, model->unpacked + qc_spreads[i].to))
+      return fail(QC_BAD_FILE, "weights.bin is damaged: weight %d has no place", i);
+  model->frame.unpacked = model->unpacked;
+  return QC_OK;
+}
+
 static qc_status open_model(const char *path, int checked, qc_model **model) {
   if (path == NULL || model == NULL) return fail(QC_BAD_ARGUMENT, "qc_open: a null pointer");
   *model = NULL;
@@ -332,6 +406,7 @@ static qc_status open_model(const char *path, int checked, qc_model **model) {
   pthread_mutex_init(&made->lock, NULL);
   pthread_cond_init(&made->wake, NULL);
   status = map_weights(made, path, checked);
+  if (status == QC_OK) status = unpack_weights(made);
   if (status == QC_OK) {
     made->frame.arena = aligned_alloc(4096, ((size_t)QC_ARENA_BYTES + 8191) / 4096 * 4096);
     if (made->frame.arena == NULL)
@@ -357,6 +432,7 @@ EXPORT void qc_close(qc_model *model) {
   if (model == NULL) return;
   stop_threads(model);
   if (model->mapped != NULL) munmap(model->mapped, model->mapped_bytes);
+  free(model->unpacked);
   free(model->frame.arena);
   pthread_mutex_destroy(&model->lock);
   pthread_cond_destroy(&model->wake);

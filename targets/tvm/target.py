@@ -73,7 +73,8 @@ class NativeTarget:
                 "raw": [_port(port.name, port.raw) for port in built.lowered.outputs],
             },
         }
-        return Emitted(built.files, {"native": details}, built.program.size)
+        kept = built.weights.kept
+        return Emitted(built.files, {"native": details}, built.program.size, kept=kept)
 
     def open(self, folder: Path, manifest: Mapping[str, Any], *, threads: int) -> Runtime:
         """The library, checked against this processor and its weights; under qemu elsewhere."""

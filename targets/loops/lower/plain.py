@@ -12,13 +12,13 @@ from qcompile.ir.dims import static
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
 from qcompile.targets.loops import expr as e
-from qcompile.targets.loops.draft import Draft, Value, load_of
+from qcompile.targets.loops.draft import Draft, Origin, Value, load_of
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.geometry import Axis, conv_axes, met, transposed_axes, under
 from qcompile.targets.loops.layout import channels_last
 from qcompile.targets.loops.lower.fold import window_view
 from qcompile.targets.loops.lowering import Lowering
-from qcompile.targets.loops.weights import dense_weights, halo_of, product_weights, zero_of
+from qcompile.targets.loops.weights import dense_weights, halo_of, origin, product_weights, zero_of
 
 Numbers = NDArray[Any]
 
@@ -36,23 +36,27 @@ def depthwise(ctx: Lowering, group: Group) -> None:
     draft.inner = tuple(len(a.taps) for a in axes)
     weights = dense_weights(node)[:, 0]
     number = window_view(draft, x, axes)
-    body = e.mul(load_of(number, x.elem), _tap_weights(draft, weights, x.elem))
+    of = origin(node, lambda w: _by_tap(w[:, 0]))
+    body = e.mul(load_of(number, x.elem), _tap_weights(draft, weights, x.elem, of))
     _sum(ctx, group, node, draft, target, body, weights.reshape(weights.shape[0], -1))
 
 
-def _tap_weights(draft: Draft, weights: Numbers, elem: str) -> e.Expr:
+def _by_tap(weights: Numbers) -> Numbers:
+    """[channels, *taps] → [all taps, channels], padded to whole registers."""
+    channels = weights.shape[0]
+    return np.pad(weights.reshape(channels, -1).T, ((0, 0), (0, -channels % 16)))
+
+
+def _tap_weights(draft: Draft, weights: Numbers, elem: str, of: Origin) -> e.Expr:
     """[channels, *taps] as a view that runs over taps, channels in lanes."""
-    channels, *taps = weights.shape
-    room = -channels % 16
-    by_tap = np.pad(weights.reshape(channels, -1).T, ((0, 0), (0, room)))
+    by_tap, taps = _by_tap(weights), weights.shape[1:]
     kind = "f32" if elem == "f32" else _narrowest(weights)
-    width = channels + room
-    steps = [width]
+    steps = [by_tap.shape[1]]
     for extent in reversed(taps[1:]):
         steps.insert(0, steps[0] * extent)
     strides = [0] * len(draft.shape)
     strides[1] = 1
-    stored_at = draft.weights.put(by_tap.astype(_DTYPES[kind]))
+    stored_at = draft.weights.put(by_tap.astype(_DTYPES[kind]), of)
     return load_of(draft.view(stored_at, kind, strides, inner=steps), kind)
 
 
@@ -117,7 +121,8 @@ def _plain_phase(
     kind = "f32" if x.elem == "f32" else _narrowest(weights)
     loaded = _grouped_input(draft, x, axes, node, depth)
     rows = np.moveaxis(weights, 1, -1)
-    body = e.mul(load_of(loaded, x.elem), _tap_weights(draft, rows, kind))
+    of = origin(node, lambda w: _by_tap(np.moveaxis(met(w, axes), 1, -1)))
+    body = e.mul(load_of(loaded, x.elem), _tap_weights(draft, rows, kind, of))
     _sum(ctx, group, node, draft, target, body, rows.reshape(outputs, -1), border=border)
 
 
@@ -167,8 +172,10 @@ def _right(ctx: Lowering, draft: Draft, node: MatMul) -> e.Expr:
     if isinstance(node.b, Const):
         weights = product_weights(node)
         kind = "f32" if node.b.type.elem.is_float else _narrowest(weights)
-        padded = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, -shape[-1] % 16)])
-        where, elem = draft.weights.put(padded.astype(_DTYPES[kind])), kind
+        room = [(0, 0)] * (weights.ndim - 1) + [(0, -shape[-1] % 16)]
+        padded = np.pad(weights, room)
+        of = origin(node, lambda w: np.pad(w, room))
+        where, elem = draft.weights.put(padded.astype(_DTYPES[kind]), of), kind
         strides: tuple[int, ...] = tuple(s // padded.itemsize for s in padded.strides)
         offset, zero = 0, 0
     else:
