@@ -112,17 +112,23 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
             write_graph(deployed, folder, emitted.kept)  # what `run --reference` runs
         manifest = seal(folder, said, long)  # 10 package
         built = Artifact(folder, manifest, options.threads)
-        if options.verify:
-            say("verifying the artifact on its golden vectors")
-        proof = verify(built, deployed, long) if options.verify else UNPROVED  # check
+        proof = proved(built, deployed, options, say)
     run.finish()
     summary = summarize(
         model=about, target=place.name, decided=decided, evidence=evidence, found=found,
         measured=measured, sizes=sizes(stages, manifest), emitted=emitted, manifest=manifest,
-        artifact=str(output), passes=clock.rows, proof=str(proof), exact=place.exact,
+        artifact=str(output), passes=clock.rows, proof=proof, exact=place.exact,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
     return replace(open_artifact(output, threads=options.threads), summary=summary)
+
+
+def proved(built: Artifact, graph: Graph, options: Options, say: Progress) -> str:
+    """How the artifact was found to compute what the graph does; `CheckFailed` if it does not."""
+    if not options.verify:
+        return UNPROVED
+    say("verifying the artifact on its golden vectors")
+    return str(verify(built, graph, Unannounced(say)))
 
 
 def digest_weights(graph: Graph, each: Each) -> None:
