@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -32,8 +32,8 @@ Sample = Sequence[Array]
 class Evidence:
     """Statistics of every observed edge, and where they come from.
 
-    `held_back` are samples that calibration did not see, `used` a few that it did. Without data
-    `twin` is the marked float graph that the samples belong to.
+    `held_back` are samples that calibration did not see, `seen` all that it did, `used` a few of
+    these. Without data `twin` is the marked float graph that the samples belong to.
     """
 
     source: str
@@ -44,6 +44,7 @@ class Evidence:
     used: Sequence[Sample] = field(repr=False)
     twin: Graph | None = field(default=None, repr=False)
     threads: int = 1
+    seen: Iterable[Sample] = field(default=(), repr=False)
 
 
 Known = Mapping[str, Statistics]
@@ -92,7 +93,10 @@ def _from_samples(
     held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
     remark = "" if kept else "too few samples to hold any back: quality is measured on the first"
     few = list(islice(samples, min(count - kept, together(specified))))
-    return Evidence(samples.source, count - kept, remark, found, held, few, None, options.threads)
+    seen = Samples(samples.source, lambda: islice(samples, count - kept))
+    return Evidence(
+        samples.source, count - kept, remark, found, held, few, None, options.threads, seen
+    )
 
 
 def _from_noise(graph: Graph, recipe: Recipe, options: Options, say: Progress) -> Evidence:

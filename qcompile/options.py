@@ -15,7 +15,7 @@ from qcompile.recipe_file import RecipeFile, read_recipe
 BITS = ("uniform", "auto")
 METRICS = ("auto", "error", "top1")
 METHODS = ("auto", "minmax", "percentile", "mse", "entropy")
-ROUNDINGS = ("nearest", "gptq")
+ROUNDINGS = ("nearest", "gptq", "learned", "best")
 
 
 @dataclass(frozen=True)

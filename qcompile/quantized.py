@@ -43,4 +43,4 @@ def correction(evidence: Evidence, recipe: Recipe, each: Each = uncounted) -> Pa
         return CorrectBiasByTwin(evidence.twin, used, threads)
     if recipe.rounding == NEAREST:
         return CorrectBias(used, threads, each)
-    return RoundWeights(POLICIES[recipe.rounding], used, threads)
+    return RoundWeights(POLICIES[recipe.rounding], evidence.seen, threads, each)

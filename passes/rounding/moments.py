@@ -1,90 +1,129 @@
-"""What a contraction reads: mean and second moment of the vectors that its rows meet."""
+"""Second moments of what a contraction reads, and how far a few samples can be believed.
+
+A row w becomes ŵ and reads x̂ where the real network reads x. The mean of its error leaves through
+the bias; what is left has the variance, but for what no ŵ changes,
+
+    (w − ŵ)ᵀ A (w − ŵ) + 2 wᵀ C (w − ŵ),    A = cov(x̂, x̂),  C = cov(x − x̂, x̂).
+
+Samples are not alike: what one picture's places have in common is seen but once. So A is shrunk
+towards its diagonal and C towards zero by how little the samples agree, in the closed form of
+Schäfer & Strimmer, Stat. Appl. Genet. Mol. Biol. 4 (2005) 32, section 2.4 (after Ledoit & Wolf),
+each whole sample being one observation.
+"""
 
 from __future__ import annotations
 
-from math import prod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcompile.ir.dims import static
-from qcompile.ir.node import Node
-from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
-from qcompile.ir.ops.window import Window
-from qcompile.ir.types import Array
-from qcompile.passes.roles import weight
-
 Values = NDArray[Any]
-POSITIONS = 1 << 16  # of all samples together that are looked at
 
 
-def moments(node: Node, x: Array, mean: Values, *, limit: int = POSITIONS) -> Values:
-    """The mean of (v − mean)(v − mean)ᵀ, [g, n, n] in float64, over the vectors that one sample's
-    `x` gives at no more than `limit` places, padding included; `mean` is [g, n]."""
-    vectors = np.asarray(met(node, x, limit=limit), np.float32) - mean.astype(np.float32)
-    grouped = np.ascontiguousarray(vectors.transpose(1, 2, 0))  # [g, n, places]
-    return (grouped @ grouped.swapaxes(1, 2)).astype(np.float64) / len(vectors)
+@dataclass(frozen=True)
+class Center:
+    """What is common to all samples: the means [g, n] of x̂ and of x − x̂, and x̂'s deviation."""
+
+    own: Values
+    gap: Values
+    deviation: Values
 
 
-def mean_met(node: Node, x: Array, *, limit: int = POSITIONS) -> Values:
-    """The mean [g, n] of the vectors that one sample's `x` gives, padding included."""
-    return np.asarray(met(node, x, limit=limit).mean(0, dtype=np.float64))
+@dataclass(frozen=True)
+class Moments:
+    """Sums over `count` samples of each sample's A and C, [g, n, n] in float64.
 
-
-def met(node: Node, x: Array, *, limit: int) -> Values:
-    """[places, g, n]: at each place of the output the vector that its rows are multiplied with."""
-    match node:
-        case Conv():
-            out = static(node.window.out(x.shape[2:]))
-            padded = node.window.padded(x, 0, out)
-            return _windows(padded, node.window, out, node.groups, limit)
-        case ConvTranspose():
-            out = static(node.out(x.shape[2:]))
-            ones, nothing = (1,) * len(out), (0,) * (2 * len(out))
-            window = Window(node.window.kernel, ones, nothing, node.dilation)
-            return _windows(_stuffed(node, x, out), window, out, node.groups, limit)
-        case MatMul():
-            found = weight(node)
-            rows = x.swapaxes(-1, -2) if found is not None and found[1] < 0 else x
-            rows = rows.reshape(-1, 1, rows.shape[-1])
-            return rows[spread(len(rows), limit)]
-        case _:
-            raise AssertionError(f"{node} is no contraction")
-
-
-def spread(count: int, limit: int) -> NDArray[np.int64]:
-    """At most `limit` of `count` places in order: one from each of as many equal stretches.
-
-    Where in its stretch is drawn from a fixed seed, so that no stride of the layer is met in step.
+    `spread` and `cross_spread` [g] are Σ ‖·‖² of the single samples' matrices in units of x̂'s
+    deviations, of A without its diagonal.
     """
-    if count <= limit:
-        return np.arange(count)
-    ends = np.arange(limit + 1) * count // limit
-    return np.random.default_rng(0).integers(ends[:-1], ends[1:])
+
+    count: int
+    deviation: Values
+    own: Values
+    cross: Values
+    spread: Values
+    cross_spread: Values
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            self.count + other.count,
+            self.deviation,
+            self.own + other.own,
+            self.cross + other.cross,
+            self.spread + other.spread,
+            self.cross_spread + other.cross_spread,
+        )
+
+    @property
+    def hessian(self) -> Values:
+        """A, shrunk towards its diagonal."""
+        mean = self.own / self.count
+        norm = norms(beside_diagonal(standardized(mean, self.deviation)))
+        kept = 1 - doubt(self.spread, norm, self.count)
+        return weakened(mean, kept)
+
+    @property
+    def shift(self) -> Values:
+        """C, shrunk towards zero."""
+        mean = self.cross / self.count
+        doubted = doubt(self.cross_spread, norms(standardized(mean, self.deviation)), self.count)
+        return mean * (1 - doubted)[:, None, None]
+
+    def lost(self, w: Values, kept: Values) -> float:
+        """What rows `w` [g, rows, n] that became `kept` lose here, nothing shrunk; what no choice
+        of `kept` changes is left out."""
+        error = w - kept
+        both = error @ (self.own / self.count) + 2 * (w @ (self.cross / self.count))
+        return float((both * error).sum())
 
 
-def _windows(
-    padded: Array, window: Window, out: tuple[int, ...], groups: int, limit: int
-) -> Values:
-    """The windows at some places: their channels by groups, channels before taps."""
-    view = np.moveaxis(window.patches(padded, out), 1, 1 + len(out))
-    places = (len(padded), *out)
-    picked = np.unravel_index(spread(prod(places), limit), places)
-    return view[picked].reshape(len(picked[0]), groups, -1)
+def moments_of(own: Values, gap: Values, center: Center) -> Moments:
+    """Of one sample: the vectors x̂ and x − x̂ at some places, both [places, g, n]."""
+    own = _from_mean(own, center.own)
+    turned = own.swapaxes(1, 2)
+    a = (own @ turned).astype(np.float64) / own.shape[2]
+    c = (_from_mean(gap, center.gap) @ turned).astype(np.float64) / own.shape[2]
+    spread = norms(beside_diagonal(standardized(a, center.deviation)))
+    return Moments(1, center.deviation, a, c, spread, norms(standardized(c, center.deviation)))
 
 
-def _stuffed(node: ConvTranspose, x: Array, out: tuple[int, ...]) -> Values:
-    """x with zeros between and around, so that the flipped kernel slides over it step by step."""
-    window = node.window
-    room = [length + span - 1 for length, span in zip(out, window.span, strict=True)]
-    wide = np.zeros((*x.shape[:2], *room), x.dtype)
-    target, source = [slice(None)] * 2, [slice(None)] * 2
-    for i, length in enumerate(x.shape[2:]):
-        first, step = window.span[i] - 1 - window.pads[i], window.stride[i]
-        skipped = max(-(first // step), 0) if first < 0 else 0
-        kept = min(length, (room[i] - 1 - first) // step + 1)
-        source.append(slice(skipped, kept))
-        target.append(slice(first + skipped * step, first + (kept - 1) * step + 1, step))
-    wide[tuple(target)] = x[tuple(source)]
-    return wide
+def doubt(spread: Values, norm: Values, count: int) -> Values:
+    """The part of the squared norm of a mean of `count` matrices that is its variance, 0 to 1.
+
+    `spread` is the sum of their squared norms, `norm` the squared norm of their mean. Shrinking
+    the mean by so much has the least expected squared error; of one matrix nothing is believed.
+    """
+    if count < 2:
+        return np.ones_like(norm)
+    variance = (spread / count - norm) / (count - 1)
+    return np.where(norm > 0, np.clip(variance / np.where(norm > 0, norm, 1.0), 0.0, 1.0), 1.0)
+
+
+def weakened(hessian: Values, share: Values | float) -> Values:
+    """`hessian` [g, n, n] with what is beside the diagonal multiplied by `share`, one or [g]."""
+    eye = np.eye(hessian.shape[-1])
+    return hessian * (eye + np.reshape(share, (-1, 1, 1)) * (1 - eye))
+
+
+def standardized(matrices: Values, deviation: Values) -> Values:
+    """[g, n, n] in units of the deviations [g, n]; what never moves is 0."""
+    inverse = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1.0), 0.0)
+    return matrices * inverse[:, :, None] * inverse[:, None, :]
+
+
+def beside_diagonal(matrices: Values) -> Values:
+    """[g, n, n] with zeros on the diagonals."""
+    return matrices * (1 - np.eye(matrices.shape[-1]))
+
+
+def norms(matrices: Values) -> Values:
+    """The squared Frobenius norm of each, [g]."""
+    return np.square(matrices).sum((1, 2))
+
+
+def _from_mean(vectors: Values, mean: Values) -> Values:
+    """[places, g, n] less their mean, as f32[g, n, places]."""
+    centered = np.asarray(vectors, np.float32) - mean.astype(np.float32)
+    return np.ascontiguousarray(centered.transpose(1, 2, 0))

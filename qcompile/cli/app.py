@@ -95,7 +95,8 @@ def app(ctx: click.Context) -> None:
               help="How ranges are chosen.")  # fmt: skip
 @click.option("--rounding", type=click.Choice(ROUNDINGS), default="nearest", show_default=True,
               help="How weights of fewer than 8 bits take their integers: each the nearest, or "
-              "together by what the layer reads; wants --calib.")  # fmt: skip
+              "together by what the layer reads (gptq, learned as by AdaRound, the best of both "
+              "layer by layer); wants --calib.")  # fmt: skip
 @click.option("--scheme", "schemes", multiple=True, metavar="W4A8[-g128][-token]|PATTERN=W4A8",
               help="Bits of weights and activations [default: the target's own]; -g128: groups of "
               "weights, -token: scales at run time, -tensor: none of these; repeatable, with a "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from qcompile.passes.rounding.policy import POLICIES
 from qcompile.passes.specify import Specify
 from tests.helpers import read
 
+T = TypeVar("T")
 NETWORK = """
     def network(x: f32[1, 6, 12, 12]):
         w1: f32[16, 6, 3, 3] = const(...)
@@ -63,11 +66,12 @@ def lost(graph: Graph) -> float:
     return sum(float(np.square(graph.run(*x)[0] - real.run(*x)[0]).sum()) for x in samples)
 
 
-@pytest.mark.parametrize("scheme", ["W4A8", "W3A8", "W2A8"])
-def test_less_is_lost_on_unseen_samples_than_by_the_nearest_integers(scheme: str):
+@pytest.mark.parametrize("rounding", ["gptq", "learned", "best"])
+@pytest.mark.parametrize("scheme", ["W4A8", "W3A8", "W2A8", "W4A4"])
+def test_less_is_lost_on_unseen_samples_than_by_the_nearest_integers(scheme: str, rounding: str):
     samples = smooth(8, seed=1)
     near = CorrectBias(samples).run(calibrated(scheme))
-    found = RoundWeights(POLICIES["gptq"], samples).run(calibrated(scheme))
+    found = RoundWeights(POLICIES[rounding], samples).run(calibrated(scheme))
     assert lost(found) < 0.7 * lost(near)
 
 
@@ -102,14 +106,30 @@ def test_one_sample_alone_is_not_trusted():
     assert dump(found) == dump(RoundWeights(nearest, samples).run(calibrated("W4A8")))
 
 
-def test_threads_change_no_bit():
-    samples, policy = smooth(5, seed=1), POLICIES["gptq"]
+@pytest.mark.parametrize("rounding", ["gptq", "learned", "best"])
+def test_threads_and_files_change_no_bit(rounding: str, monkeypatch: pytest.MonkeyPatch):
+    samples, policy = smooth(5, seed=1), POLICIES[rounding]
     one, three = (RoundWeights(policy, samples, n).run(calibrated("W3A8")) for n in (1, 3))
-    blobs = [
-        (a.data.digest, b.data.digest) for a, b in zip(one.constants, three.constants, strict=True)
-    ]
-    assert dump(one) == dump(three)
-    assert all(a == b for a, b in blobs)
+    monkeypatch.setattr("qcompile.passes.round_weights.MEMORY", 0)
+    filed = RoundWeights(policy, samples).run(calibrated("W3A8"))
+    assert digests(one) == digests(three) == digests(filed)
+
+
+def digests(graph: Graph) -> tuple[str, ...]:
+    """The text and all arrays."""
+    return (dump(graph), *(node.data.digest for node in graph.constants))
+
+
+def test_whoever_waits_hears_of_each_layer():
+    heard: list[str] = []
+
+    def each(items: Sequence[T], what: str) -> Iterable[T]:
+        for item in items:
+            heard.append(what)
+            yield item
+
+    RoundWeights(POLICIES["gptq"], smooth(2, seed=1), each=each).run(calibrated("W4A8"))
+    assert heard == 3 * ["rounding weights"]
 
 
 def test_nothing_quantized_stays_the_same_object():

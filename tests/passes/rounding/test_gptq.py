@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qcompile.passes.rounding.descent import descend
 from qcompile.passes.rounding.gptq import damped, gptq, unit_upper
 from qcompile.passes.rounding.grid import Grid, losses, permuted
-from qcompile.passes.rounding.policy import least_loss
+from qcompile.passes.rounding.policy import fed_back
 
 Values = NDArray[Any]
 
@@ -112,7 +112,7 @@ def test_on_tiny_problems_all_steps_together_come_near_the_best_of_all(seed: int
     h, w, on = correlated(5, seed=seed), weights(8, 5, seed=seed), grid(2, step=0.8)
     every = np.array(list(product(range(-2, 2), repeat=5)), np.float64)
     best = losses(w[0][:, None, :] - 0.8 * every, np.repeat(h, 8, 0)).min(1)
-    found = losses(w - 0.8 * least_loss(w, h, on), h)[0]
+    found = losses(w - 0.8 * fed_back(w, h, on), h)[0]
     assert (found >= best - 1e-9).all()
     assert found.sum() < 1.25 * best.sum()
 
