@@ -158,6 +158,13 @@ class _File:
         self.spreads.append(found)
 
 
+def _apart(narrow: Const, places: tuple[Places, ...]) -> bool:
+    """The channels' axis has a table of its own."""
+    unit = narrow.type.unit
+    merged = len(places) < len(narrow.data.shape)
+    return unit is None or not merged or (unit.axis or 0) < len(places) - 1
+
+
 def _written(narrow: Const, kind: np.dtype[Any], places: tuple[Places, ...], count: int) -> bytes:
     """What the library writes, by the same operations."""
     unit = narrow.type.unit
