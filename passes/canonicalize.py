@@ -13,19 +13,17 @@ import numpy as np
 from qcompile.ir.dims import static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Prelu, Sub, Where
+from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Prelu, Sub
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Cast, Clip, LeakyRelu, Relu
 from qcompile.ir.ops.pool import AveragePool
-from qcompile.ir.ops.reduce import ReduceMean, Softmax
-from qcompile.ir.ops.shape import Concat, Expand, Pad, Reshape, Slice, Transpose
+from qcompile.ir.ops.reduce import ReduceMean
+from qcompile.ir.ops.shape import Concat, Expand, Gather, Pad, Reshape, Slice, Transpose
 from qcompile.ir.ops.source import Const, const
 from qcompile.ir.rewrite import Site, first_of, until_same
-from qcompile.ir.types import F32
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.canonical_masks import constant_mask, guarded_softmax
 from qcompile.passes.invariants import CANONICAL
-
-FORBIDDEN = -1e8  # a bias of a softmax from which on nothing is left
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,8 @@ class Canonicalize(Pass):
             graph,
             first_of(
                 _drop_idle, _merge_moves, _constant_right, _no_sub_div, _as_clip, _merge_clips,
-                _as_bias, _whole_pool, _leaky, _as_mask,
+                _as_bias, _whole_pool, _leaky, _in_order,
+                constant_mask, guarded_softmax,
             ),
         )  # fmt: skip
 
@@ -168,19 +167,28 @@ def _leaky(node: Node, site: Site) -> Node | None:
     return Add(Relu(x), negative, name=node.name)
 
 
-def _as_mask(node: Node, site: Site) -> Node | None:
-    """softmax(x + c) where c forbids by −∞ or as good → softmax(where(allowed, x + rest, −1e9))."""
+def _in_order(node: Node, site: Site) -> Node | None:
+    """A look-up of 0, 1, 2, …, each once and spread → reshape and expand."""
     match node:
-        case Softmax(x=Add(a=x, b=Const() as c) as biased) if c.type.elem == F32:
-            allowed = _numbers(c) > FORBIDDEN
+        case Gather(x=x, indices=Const() as indices, axis=axis) if (
+            0 < indices.data.nbytes < 1 << 26
+        ):
+            places: Any = _numbers(indices)
+            length = x.type.shape[axis]
         case _:
             return None
-    if biased.type != x.type or allowed.all() or not allowed.any(-1).all():
+    one = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(places))
+    if not np.array_equal(places[one].reshape(-1), np.arange(places[one].size)):
         return None
-    rest = np.where(allowed, _numbers(c), 0).astype(np.float32)
-    kept = Add(x, const(rest, name=c.name), name=biased.name) if rest.any() else x
-    held = Where(const(allowed), kept, const(np.float32(-1e9)), name=biased.name)
-    return node.replace(x=held)
+    if places[one].size != length:
+        return None
+    apart = Reshape(x, (*x.type.shape[:axis], *places[one].shape, *x.type.shape[axis + 1 :]))
+    return Expand(apart, node.type.shape, name=node.name)
+
+
+def _steps(places: Any) -> tuple[int, ...]:
+    """0 for each axis along which nothing changes."""
+    return tuple(int(np.any(places != np.take(places, [0], axis))) for axis in range(places.ndim))
 
 
 def _numbers(c: Const) -> Any:

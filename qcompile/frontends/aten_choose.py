@@ -15,6 +15,7 @@ from qcompile.frontends.aten_call import (
     permute,
     reshape,
 )
+from qcompile.frontends.looking_up import look_up_along
 from qcompile.frontends.running_sum import LONGEST, running_sum
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Equal, Where
@@ -58,11 +59,11 @@ def _topk(
 
 
 def _gather(call: Call, x: Node, dim: int, index: Node, **_: object) -> Node:
-    """Σ over the places of x[place] where the index says that place, else 0."""
-    axis = axis_of(x, dim)
-    count, rank = length(x, axis), x.type.rank
-    if count > _CHOICES or not x.type.is_float or rank == 0:
-        raise Refusal(f"by an index, of {x.type}")
+    """Σ over the places of x[place] where the index says that place, else 0; or a look-up."""
+    axis, rank = axis_of(x, dim), x.type.rank
+    if not x.type.is_float or rank == 0 or length(x, axis) > _CHOICES:
+        return _looked_up(x, axis, index)
+    count = length(x, axis)
     for a in range(rank):
         if a != axis:
             x = cut(x, a, 0, index.type.shape[a])
@@ -73,6 +74,13 @@ def _gather(call: Call, x: Node, dim: int, index: Node, **_: object) -> Node:
     spread = reshape(rows, (*front[:axis], 1, *front[axis:], count))
     kept = Where(Equal(asked, places), spread, const(0, elem=x.type.elem))
     return ReduceSum(kept, (rank,), keepdims=False)
+
+
+def _looked_up(x: Node, axis: int, index: Node) -> Node:
+    found = look_up_along(x, index, axis) if x.type.rank else None
+    if found is None:
+        raise Refusal(f"by an index, of {x.type}")
+    return found
 
 
 def _copy(call: Call, x: Node, source: Node, *_: object) -> Node:

@@ -20,6 +20,7 @@ from qcompile.frontends.aten_call import (
     reshape,
     swap,
 )
+from qcompile.frontends.looking_up import look_up
 from qcompile.ir.dims import Dim, Symbol, size
 from qcompile.ir.node import Node
 from qcompile.ir.ops.shape import Concat, Expand, Gather, Slice
@@ -154,13 +155,19 @@ def _embedding(call: Call, weight: Node, indices: Node, *_: object) -> Node:
 
 
 def _index(call: Call, x: Node, indices: Sequence[Node | None]) -> Node:
-    given = [(axis, i) for axis, i in enumerate(indices) if i is not None]
-    if len(given) != 1:
-        raise Refusal("indexes with several tensors at once")
-    axis, index = given[0]
-    if not index.type.elem.is_integer:
+    """Several indices are broadcast together; where others lie between, their axes come first."""
+    given = {axis: i for axis, i in enumerate(indices) if i is not None}
+    if any(not index.type.elem.is_integer for index in given.values()):
         raise Refusal("a mask picks a number of elements that depends on the values")
-    return Gather(x, index, axis)
+    axes, first = list(given), min(given)
+    if len(given) == 1:
+        return Gather(x, given[first], first)
+    if axes != list(range(first, first + len(axes))):
+        x, first = permute(x, (*axes, *(a for a in range(x.type.rank) if a not in given))), 0
+    found = look_up(x, list(given.values()), first)
+    if found is None:
+        raise Refusal(f"indexes open axes of {x.type} together: bind them with --input-shape")
+    return found
 
 
 def _repeat(call: Call, x: Node, repeats: Sequence[Dim]) -> Node:

@@ -9,7 +9,7 @@ from qcompile.frontends.onnx_call import Call, Opaque, Translator, scalar
 from qcompile.frontends.onnx_tensor import elem_of
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
-from qcompile.ir.ops.binary import Maximum, Minimum, Mul
+from qcompile.ir.ops.binary import Equal, Maximum, Minimum, Mul
 from qcompile.ir.ops.source import Const
 from qcompile.ir.types import F32, F64, Scalar
 
@@ -110,6 +110,19 @@ def _dropout(call: Call) -> Node:
     return call.x()
 
 
+def _is_nan(call: Call) -> Node:
+    """What differs from itself."""
+    return p.Not(Equal(call.x(), call.x()))
+
+
+def _is_infinite(call: Call) -> Node:
+    x = call.x()
+    above, below = (call.flag(f"detect_{side}", default=True) for side in ("positive", "negative"))
+    if above and below:
+        return Equal(p.Abs(x), scalar(np.inf, x))
+    return Equal(x, scalar(np.inf if above else -np.inf if below else np.nan, x))
+
+
 POINTWISE: dict[str, Translator] = {
     "Abs": _unary(p.Abs),
     "Ceil": _unary(p.Ceil),
@@ -123,6 +136,8 @@ POINTWISE: dict[str, Translator] = {
     "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _unary(p.HardSwish),
+    "IsInf": _is_infinite,
+    "IsNaN": _is_nan,
     "LeakyRelu": _leaky_relu,
     "Log": _unary(p.Log),
     "Mish": _unary(p.Mish),

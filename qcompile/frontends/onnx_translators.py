@@ -8,6 +8,7 @@ from qcompile.frontends.onnx_attention import ATTENTION
 from qcompile.frontends.onnx_binary import BINARY
 from qcompile.frontends.onnx_call import Translator
 from qcompile.frontends.onnx_einsum import EINSUM
+from qcompile.frontends.onnx_gather import GATHER
 from qcompile.frontends.onnx_linear import LINEAR
 from qcompile.frontends.onnx_norm import NORM
 from qcompile.frontends.onnx_pointwise import POINTWISE
@@ -29,6 +30,7 @@ TRANSLATORS: dict[str, Translator] = {
     **BINARY,
     **SHAPE,
     **SLICE,
+    **GATHER,
     **REDUCE,
     **NORM,
     **WINDOW,

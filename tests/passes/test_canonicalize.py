@@ -512,3 +512,32 @@ def test_a_bias_that_forbids_is_a_mask():
     graph = Canonicalize().run(read(source))
     assert [n.op for n in graph.nodes if n.operands] == ["where", "softmax"]
     assert_same_meaning(read(source), graph)
+
+
+IN_ORDER = [
+    ("[[0], [1]]", "2, 1", "2, 1, 3"),
+    ("[[0, 0, 0], [1, 1, 1]]", "2, 3", "2, 3, 3"),
+    ("[0, 1]", "2", "2, 3"),
+]
+
+
+@pytest.mark.parametrize(("places", "count", "shape"), IN_ORDER)
+def test_a_look_up_in_order_is_a_reshape(places: str, count: str, shape: str):
+    before = f"""
+def f(x: f32[2, 3]):
+    places: i64[{count}] = const({places})
+    y: f32[{shape}] = gather(x, places, axis=0)
+    return {{"y": y}}
+"""
+    after = PASS.run(read(before))
+    assert {node.op for node in after.nodes} <= {"input", "reshape", "expand"}
+    assert_same_meaning(read(before), after, within=0)
+
+
+@pytest.mark.parametrize("places", ["[1, 0]", "[0, 1, 0]", "[0]", "[0, 0]"])
+def test_a_look_up_in_another_order_stays(places: str):
+    check_unchanged(
+        f"def f(x: f32[2, 3]):\n    places: i64[{places.count(',') + 1}] = const({places})\n"
+        "    y = gather(x, places, axis=0)\n    return {'y': y}",
+        PASS,
+    )
