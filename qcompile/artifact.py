@@ -21,7 +21,8 @@ from qcompile.passes.each import Each, uncounted
 from qcompile.targets import target
 from qcompile.targets.base import Runtime
 
-FORMAT = 1
+FORMAT = 2  # constants of graph.qc may lie in other files than blobs.bin
+READS = (1, 2)
 MANIFEST = "manifest.json"
 CHUNK = 1 << 24
 _NEEDED = {"format", "target", "inputs", "outputs", "files"}
@@ -64,9 +65,10 @@ def open_artifact(folder: Path, *, threads: int = 1) -> Artifact:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or not manifest.keys() >= _NEEDED:
         raise ArtifactError(f"{path} is not a manifest of qcompile")
-    if manifest["format"] != FORMAT:
+    if manifest["format"] not in READS:
         raise ArtifactError(
-            f"{path} has format {manifest['format']}, this version reads {FORMAT}: compile again"
+            f"{path} has format {manifest['format']}, this version reads "
+            f"{' and '.join(map(str, READS))}: compile again"
         )
     return Artifact(folder, cast("dict[str, Any]", manifest), threads)
 
