@@ -1,5 +1,9 @@
 """Progress: what is told, and when."""
 
+import io
+import re
+import time
+
 import numpy as np
 import pytest
 
@@ -7,7 +11,17 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.ops.binary import Add
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import F32, TensorType
-from qcompile.progress import WIDTH, Count, Counting, Told, Unannounced, bar, counted, silent
+from qcompile.progress import (
+    WIDTH,
+    Count,
+    Counting,
+    Told,
+    Unannounced,
+    bar,
+    counted,
+    progress,
+    silent,
+)
 from qcompile.watched import watched
 
 
@@ -88,3 +102,38 @@ def test_a_graph_tells_of_every_node_and_gives_what_is_kept(told):
     assert [line.partition(",")[0] for line in told] == [
         f"running the interpreter: {done} of 4" for done in (1, 2, 3, 4)
     ]
+
+
+class Terminal(io.StringIO):
+    """Standard error of someone who looks on."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def told_on(place: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, quiet: bool) -> str:
+    """What two items of a long step leave there."""
+    monkeypatch.setattr("sys.stderr", place)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("qcompile.progress.REFRESH", 0)
+    monkeypatch.setattr("qcompile.progress.PATIENCE", 0)
+    with progress(quiet=quiet) as say:
+        for _ in Counting(say)("abcd", "drawing"):
+            time.sleep(0.2)
+    return place.getvalue()
+
+
+def test_a_terminal_shows_a_bar_and_the_time_left(monkeypatch):
+    shown = told_on(Terminal(), monkeypatch, quiet=False)
+    assert re.search(f"{bar(0.5)} drawing: 2 of 4, about [0-9]+ s left", shown)
+
+
+def test_a_pipe_gets_plain_lines(monkeypatch):
+    shown = told_on(io.StringIO(), monkeypatch, quiet=False)
+    assert shown.startswith("drawing: 4\ndrawing: 1 of 4, about ")
+    assert "━" not in shown
+
+
+@pytest.mark.parametrize("place", [Terminal(), io.StringIO()])
+def test_quiet_is_silent(place, monkeypatch):
+    assert told_on(place, monkeypatch, quiet=True) == ""
