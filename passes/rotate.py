@@ -105,7 +105,7 @@ class Rotate(Pass):
     def _judged(self, graph: Graph, sites: Sites) -> list[tuple[RotationSite, Change]]:
         """What loses least on the samples, site by site, each after those before it."""
         nodes = [node for own in sites.values() for node in own.nodes]
-        probes: Probes = collect_probes(graph, nodes, self.samples, self.recipe)
+        probes: Probes = collect_probes(graph, nodes, self.samples, self.recipe, self.each)
         looks = self.policy not in BLIND
         edges = [_edges(own) if looks else [] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)

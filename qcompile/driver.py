@@ -37,7 +37,7 @@ from qcompile.plan_file import write_plan
 from qcompile.planned import wanted_plan, with_plan
 from qcompile.profile.lookup import wanted_table
 from qcompile.program.graph_file import write_graph
-from qcompile.progress import Counting, Progress, Unannounced, silent
+from qcompile.progress import Count, Counting, Progress, Unannounced, silent
 from qcompile.quality import layer_sqnr, output_sqnr
 from qcompile.quantized import quantized
 from qcompile.read import load
@@ -77,7 +77,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     require_static(graph)
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
-    digest_weights(graph, long)
+    digest_weights(graph, say)
     run = begin(Job(graph, graph, recipe, options, say), output)
     turned = transformed(graph, recipe, options, watch, say)  # 2 canonicalize, 3 fuse
     real = turned.real
@@ -93,7 +93,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
     stages = quantized(real, specified, evidence, recipe, watch, Counting(say))  # 5 and 6 quantize
     deployed = legal(place, stages, options)  # 7
     found = coverage(stages.integer, recipe)
-    digest_weights(deployed, long)
+    digest_weights(deployed, say)
     with written_whole(output, force=options.force) as folder:
         say("building kernels")
         emitted = place.emit(deployed, folder, threads=options.threads)  # 8 plan, 9 emit
@@ -131,10 +131,12 @@ def proved(built: Artifact, graph: Graph, options: Options, say: Progress) -> st
     return str(verify(built, graph, Unannounced(say)))
 
 
-def digest_weights(graph: Graph, each: Each) -> None:
+def digest_weights(graph: Graph, say: Progress) -> None:
     """Computes every constant once, one at a time: after this its digest is known."""
-    for constant in each(graph.constants, "computing weights"):
+    count = Count(say, "computing weights, MB", sum(c.data.nbytes for c in graph.constants) / 1e6)
+    for constant in graph.constants:
         _ = constant.data.digest
+        count.add(constant.data.nbytes / 1e6)
 
 
 def sizes(stages: Stages, manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -100,7 +100,8 @@ class Count:
         self._done += amount
         done, total = self._done, self._total
         rest = _rest(done, total, time.monotonic() - self._start)
-        self._say.tick(f"{self._what}: {done:.0f} of {total:.0f}{rest}", done / total)
+        share = done / total if total else 1.0
+        self._say.tick(f"{self._what}: {done:.0f} of {total:.0f}{rest}", share)
 
 
 def counted(

@@ -21,6 +21,7 @@ from qcompile.ir.types import F32, Array, Scalar, TensorType
 from qcompile.ir.unit import Affine
 from qcompile.ir.widths import Widths
 from qcompile.passes.choose_widths import choose_widths
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.roles import activations, weight
 from qcompile.passes.transforms.changes import altered
@@ -137,6 +138,7 @@ def collect_probes(
     nodes: Iterable[Contraction],
     samples: Iterable[Sequence[Array]],
     recipe: Recipe,
+    each: Each = uncounted,
 ) -> dict[Contraction, Probe]:
     """A probe of each contraction, in the widths that the recipe gives it, its operands from the
     samples: of a product with a matrix evenly spaced vectors, of anything else the first two
@@ -154,7 +156,10 @@ def collect_probes(
         elif index < PICTURES:
             values[node].append(found)
 
-    run_together(graph, drawn, keep=values, hear=hear)
+    def walk(along: Sequence[Node]) -> Iterable[Node]:
+        return each(along, "looking at activations")
+
+    run_together(graph, drawn, keep=values, hear=hear, walk=walk)
     result: dict[Contraction, Probe] = {}
     for node, widths in wanted.items():
         value = activations(node)[0]
