@@ -83,9 +83,8 @@ class RotateOnline(Pass):
         """Every site that something quantized reads, with what judges it there."""
         sites = online_sites(graph)
         reading = {site: contractions(site) for site in sites}
-        probes = collect_probes(
-            graph, [n for own in reading.values() for n in own], self.samples, self.recipe
-        )
+        nodes = [n for own in reading.values() for n in own]
+        probes = collect_probes(graph, nodes, self.samples, self.recipe, self.each)
         quantized = quantized_products(graph, self.recipe)
         products = {site: product_of(graph, site) for site in sites}
         met = {node: quantized[node] for node in products.values() if node in quantized}
@@ -105,7 +104,8 @@ class RotateOnline(Pass):
         before, *found = (sum(column, 0.0) for column in zip(*rows, strict=True))
         error, best = min(zip(found, orders, strict=True), default=(before, 0))
         if not best or error >= before / self.gain:
-            self.tell(Note(self.name, site.name, site.role, "none", before, before))
+            reason = f"gains less than {self.gain:g} times"
+            self.tell(Note(self.name, site.name, site.role, "none", before, before, reason))
             return None
         words = f"online hadamard of {best}"
         self.tell(Note(self.name, site.name, site.role, words, before, error, _price(site, best)))

@@ -18,7 +18,6 @@ from qcompile.errors import ArtifactError
 from qcompile.front_chart import front_chart
 from qcompile.ir.ops.quant import FakeQuant
 from qcompile.ir.ops.source import Const
-from qcompile.passes.transforms.notes import Note
 from qcompile.plan_choices import FLOAT, Plan
 from qcompile.plan_file import front_entry
 from qcompile.summary import OPTIMAL, Decided, Measured, constant_bytes
@@ -62,10 +61,7 @@ def report_facts(
         "scheme": decided.scheme,
         "bits": decided.bits(found),
         "plan": plan_facts(decided.plan),
-        "transforms": {
-            "bound": _short(decided.turned.bound),
-            "sites": [_note(note) for note in decided.turned.notes],
-        },
+        "transforms": decided.turned.as_dict(),
         "options": manifest["options"],
         "tools": manifest["tools"],
         "calibration": manifest["calibration"],
@@ -90,11 +86,6 @@ def report_facts(
         "accumulators": manifest["accumulators"],
         "passes": [{"name": p["name"], "new_nodes": p["changed"]} for p in passes],
     }
-
-
-def _note(note: Note) -> dict[str, Any]:
-    """What was chosen at a site, and what it gained."""
-    return note.as_dict() | {"before": _short(note.before), "after": _short(note.after)}
 
 
 def plan_facts(plan: Plan | None) -> dict[str, Any] | None:

@@ -100,6 +100,7 @@ def summarize(
             "drop": measured.as_drop,
         },
         "bits": decided.bits(found),
+        "transforms": decided.turned.as_dict(),
         "latency": {
             "predicted_ms": emitted.latency_ms,
             "interpolated": list(emitted.interpolated),

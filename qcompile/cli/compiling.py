@@ -11,6 +11,7 @@ from typing import Any
 from qcompile.cli.guard import BELOW, GOOD
 from qcompile.cli.output import stdout_kept_clean
 from qcompile.cli.show import print_json, print_summary
+from qcompile.cli.transforms import print_transforms
 from qcompile.progress import progress
 
 
@@ -38,6 +39,7 @@ def compile_and_tell(
         print_json(summary)
     elif not quiet:
         print_summary(summary, verbose=verbose)
+        print_transforms(summary["transforms"], verbose=verbose)
     return told_drop(summary)
 
 

@@ -40,6 +40,7 @@ def test_the_summary_has_the_stable_keys(qcompile, model, calib):
         "size": {"float_bytes", "weight_bytes", "artifact_bytes", "activation_peak_bytes"},
         "quality": {"sqnr_db", "worst_layers", "drop"},
         "bits": {"histogram", "macs", "exceptions", "objective", "optimal"},
+        "transforms": {"bound", "sites"},
         "latency": {"predicted_ms", "interpolated", "measured_ms", "device"},
     }
     assert {

@@ -1,5 +1,6 @@
 """A model read from ONNX and from torch.export: the same sites, and the same choices at them."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ from qcompile.stages import simplify
 DATA = Path(__file__).parents[1] / "data"
 FOUR_BITS = parse_widths("W4A4-token")
 RECIPE = Recipe(widths=WidthRule(default=FOUR_BITS, ends=FOUR_BITS))
+NAMES = re.compile(r"(?<=[:;] )[^:;]*: |output \S+")
 MODELS = [llama, bert, mamba, vit]
 pytestmark = pytest.mark.slow
 Sample = tuple[Array, ...]
@@ -74,6 +76,11 @@ def plan(graph: Graph, seen: Sequence[Sample]) -> list[Note]:
     return notes
 
 
+def decision(note: Note) -> tuple[str, ...]:
+    """A note without the names that each exporter gives to what blocks a site."""
+    return note.by, note.role, note.choice, NAMES.sub("", note.reason)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=module_name)
 def test_has_the_same_sites_in_the_same_order(model: ModuleType, folder: Path):
     one, two = both(model, folder)
@@ -83,7 +90,5 @@ def test_has_the_same_sites_in_the_same_order(model: ModuleType, folder: Path):
 @pytest.mark.parametrize("model", MODELS, ids=module_name)
 def test_gets_the_same_choices_for_the_same_errors(model: ModuleType, folder: Path):
     one, two = (plan(graph, samples(model)) for graph in both(model, folder))
-    assert [(n.by, n.role, n.choice, n.reason) for n in one] == [
-        (n.by, n.role, n.choice, n.reason) for n in two
-    ]
+    assert [decision(note) for note in one] == [decision(note) for note in two]
     np.testing.assert_allclose([n.after for n in one], [n.after for n in two], rtol=1e-3)
