@@ -25,7 +25,7 @@ from qcompile.targets.whole_weights import narrow_form
 
 WEIGHTS = "weights.bin"
 ELEMS: Mapping[str, str] = {"int8": "i8", "uint8": "u8", "int16": "i16", "float32": "f32"}
-WORTH = 256  # bytes that packing must save to be done
+WORTH = 8  # one part in so many of an array must be saved for it to be packed
 Ints = NDArray[Any]
 
 
@@ -118,7 +118,8 @@ class _File:
         if kind.name not in ELEMS or narrow.type.unit is None or narrow.elem.bits > 8:
             return False
         packed = packed_size(narrow.data.size, narrow.elem.bits)
-        once = packed + WORTH > stored.nbytes and narrow.data.digest not in several
+        saved = stored.nbytes - packed
+        once = saved * WORTH < stored.nbytes and narrow.data.digest not in several
         if once or narrow.data.nbytes < LEAST:
             return False
         places, count = places_of(narrow.data.shape, origin.arrange), stored.nbytes // kind.itemsize

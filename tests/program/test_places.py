@@ -1,11 +1,14 @@
 """Any order that moves axes, splits them, pads and leaves out: one table for each axis says it."""
 
+from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from qcompile.program.places import places_of, summed
 
@@ -17,7 +20,8 @@ def blocks(w):
     return padded.reshape(-1, 4, padded.shape[1] // 2, 2).transpose(0, 2, 1, 3)
 
 
-ARRANGED = [
+Arrange = Callable[[NDArray[Any]], NDArray[Any]]
+ARRANGED: list[tuple[tuple[int, ...], Arrange]] = [
     ((5, 7), blocks),
     ((3, 4, 2), lambda w: np.pad(w, ((1, 0), (0, 2), (0, 0))).transpose(2, 0, 1)),
     ((4, 3, 3), lambda w: w[:, ::-1, ::-1]),
@@ -27,7 +31,7 @@ ARRANGED = [
 ]
 
 
-def moved(array, arrange):
+def moved(array: NDArray[Any], arrange: Arrange) -> NDArray[Any]:
     """The array put in order by the tables alone."""
     tables = places_of(array.shape, arrange)
     assert tables is not None
@@ -49,22 +53,30 @@ def test_any_transposition_with_padding_is_said_by_tables(shape, draw):
     order = draw.sample(range(len(shape)), len(shape))
     room = [(draw.randint(0, 2), draw.randint(0, 2)) for _ in shape]
     array = np.arange(1, prod(shape) + 1).reshape(shape)
-    found = moved(array, lambda w: np.pad(w.transpose(order), room))
-    np.testing.assert_array_equal(found, np.pad(array.transpose(order), room).reshape(-1))
+
+    def arrange(w: NDArray[Any]) -> NDArray[Any]:
+        return np.pad(w.transpose(order), room)
+
+    np.testing.assert_array_equal(moved(array, arrange), arrange(array).reshape(-1))
+
+
+def rolled(w: NDArray[Any]) -> NDArray[Any]:
+    """Each row of what is behind the first axis, turned by one element."""
+    return np.roll(w.reshape(w.shape[0], -1), 1, axis=1)
 
 
 def test_axes_that_depend_on_each_other_count_as_one():
-    """Halves of runs of 4 interleaved, where a run is two rows."""
-    tables = places_of((3, 4, 2), lambda w: w.reshape(3, 2, 2, 2).swapaxes(2, 3))
-    assert [t.size for t in tables or ()] == [3, 4, 2]
-    tables = places_of((3, 3, 2), lambda w: np.roll(w.reshape(3, 6), 1, axis=1))
+    tables = places_of((3, 3, 2), rolled)
     assert [t.size for t in tables or ()] == [3, 6]
 
 
-@pytest.mark.parametrize(
-    "arrange",
-    [lambda w: np.concatenate([w, w]), lambda w: np.zeros_like(w), lambda w: w * np.eye(3)],
-    ids=["twice", "nowhere", "the diagonal"],
-)
-def test_what_no_tables_can_say_has_none(arrange):
-    assert places_of((3, 3), lambda w: arrange(w).astype(w.dtype)) is None
+NOWHERE: dict[str, Arrange] = {
+    "twice": lambda w: np.concatenate([w, w]),
+    "nowhere": np.zeros_like,
+    "the diagonal": lambda w: w * np.eye(3, dtype=w.dtype),
+}
+
+
+@pytest.mark.parametrize("case", NOWHERE)
+def test_what_no_tables_can_say_has_none(case: str):
+    assert places_of((3, 3), NOWHERE[case]) is None
