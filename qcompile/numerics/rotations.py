@@ -1,4 +1,4 @@
-"""Orthogonal matrices that spread outliers: randomized Hadamard, KLT-enhanced, Givens chains.
+"""Orthogonal matrices that spread outliers: Hadamard behind signs, KLT-enhanced, Givens chains.
 
 A row x becomes x·R. With covariance C of x that of x·R is Rᵀ·C·R; a quantizer with one range for
 all channels loses least when its diagonal is even (MambaQuant, arXiv 2501.13484, section 4;
@@ -45,12 +45,6 @@ def transformed(x: NDArray[Any], *, axis: int, size: int, seed: int) -> NDArray[
     if seed:
         wide = wide * signs(size, seed).reshape(-1, *(1,) * len(after)).astype(wide.dtype)
     return fast_hadamard(wide, axis + 1).reshape(x.shape)
-
-
-def randomized(h: NDArray[Any], rng: np.random.Generator) -> Matrix:
-    """diag(ε)·H/√n with random signs ε: no fixed input becomes a spike but by bad luck."""
-    n = len(h)
-    return rng.choice([-1.0, 1.0], n)[:, None] * h / np.sqrt(n)
 
 
 def klt(covariance: NDArray[Any]) -> Matrix:
@@ -121,7 +115,8 @@ def peak_to_average(x: NDArray[Any]) -> float:
 
 
 def peak_bound(n: int, delta: float) -> float:
-    """2·ln(2n/δ): above it no fixed row has n·max²/‖x‖² after `randomized`, but for a chance of δ.
+    """2·ln(2n/δ): above it no fixed row has n·max²/‖x‖² after `transformed`, but for a chance of δ
+    over its seeds.
 
     QuIP (arXiv 2307.13304), incoherence by random signs and a Hadamard matrix.
     """
