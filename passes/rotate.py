@@ -7,7 +7,7 @@ can hurt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -110,23 +110,30 @@ class Rotate(Pass):
         edges = [_edges(own) if looks else [] for own in sites.values()]
         moments = collect_moments(graph, edges, self.samples, threads=self.threads)
         changes: list[tuple[RotationSite, Change]] = []
-        pairs = list(zip(sites.items(), moments, strict=True))
-        for (site, own), known in self.each(pairs, "rotating at sites"):
+        judged = [site for site, own in sites.items() for _ in range(own.count)]
+        done = iter(self.each(judged, "rotating at sites"))
+        for (site, own), known in zip(sites.items(), moments, strict=True):
             wanted = replace(self._wanted(site, own, probes), moments=known)
             seen = _seen(site, own, probes)
-            found = self._choose(site, own, replace(wanted, seen=seen), probes)
+            found = self._choose(site, own, replace(wanted, seen=seen), probes, done)
             if found is not None:
                 changes.append((site, found))
                 probes = after(probes, site, found)
         return changes
 
     def _choose(
-        self, site: RotationSite, own: Judges, wanted: Wanted, probes: Probes
+        self,
+        site: RotationSite,
+        own: Judges,
+        wanted: Wanted,
+        probes: Probes,
+        done: Iterator[object],
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
         found = list(POLICIES[self.policy](wanted))
         tried = [(one.words, one.change) for one in found]
-        change, note = least(own, probes, tried, Note(self.name, site.name, site.role))
+        begun = Note(self.name, site.name, site.role)
+        change, note = least(own, probes, tried, begun, lambda: next(done, None))
         orders = {one.words: one.order for one in found}
         self.tell(replace(note, reason=_made(orders.get(note.choice, 0))))
         return change

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeVar
@@ -22,7 +22,12 @@ from qcompile.passes.transforms.readers import Contraction, Reader, Writer, read
 JUDGES = 16  # contractions that judge one site, evenly spaced along the graph
 WORTH = 0.98  # of the error: a smaller gain is chance
 Probes = Mapping[Contraction, Probe]
+Heard = Callable[[], object]
 T = TypeVar("T")
+
+
+def nobody() -> None:
+    """Hears, and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,36 @@ class Judges:
         """All contractions."""
         return tuple(own.node for own in (*self.readers, *self.writers))
 
+    @property
+    def count(self) -> int:
+        """How many judge."""
+        return len(self.readers) + len(self.writers) + len(self.products)
+
 
 def judges(graph: Graph, site: Site) -> Judges:
     """Those that read and those that write the site, at most 16 of each."""
     return Judges(_few(readers(graph, site)), _few(writers(graph, site)))
 
 
-def errors(own: Judges, probes: Probes, changes: Sequence[Change]) -> tuple[float, list[float]]:
+def errors(
+    own: Judges, probes: Probes, changes: Sequence[Change], heard: Heard = nobody
+) -> tuple[float, list[float]]:
     """The relative errors of what is read, and of the weights that write, summed: as they are, and
-    after each of the changes. Each weight is loaded once, one after the other."""
-    rows = [_read_errors(r, probes[r.node], changes) for r in own.readers]
-    rows += [_written_errors(w, probes[w.node], changes) for w in own.writers]
-    rows += [_product_errors(*met, changes) for met in own.products]
+    after each of the changes. Each weight is loaded once, one after the other; `heard` is called
+    after each of the `count` judges."""
+    rows: list[list[float]] = []
+    for row in _rows(own, probes, changes):
+        rows.append(row)
+        heard()
     before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
     return before, after
+
+
+def _rows(own: Judges, probes: Probes, changes: Sequence[Change]) -> Iterator[list[float]]:
+    """Each judge's errors."""
+    yield from (_read_errors(r, probes[r.node], changes) for r in own.readers)
+    yield from (_written_errors(w, probes[w.node], changes) for w in own.writers)
+    yield from (_product_errors(*met, changes) for met in own.products)
 
 
 def weight_errors(
@@ -66,11 +87,15 @@ def weight_errors(
 
 
 def least(
-    own: Judges, probes: Probes, tried: Sequence[tuple[str, Change]], note: Note
+    own: Judges,
+    probes: Probes,
+    tried: Sequence[tuple[str, Change]],
+    note: Note,
+    heard: Heard = nobody,
 ) -> tuple[Change | None, Note]:
     """The change after which least is lost, and the note with what was chosen; none where no change
     gains more than chance."""
-    before, found = errors(own, probes, [change for _, change in tried])
+    before, found = errors(own, probes, [change for _, change in tried], heard)
     best = min(range(len(tried)), key=found.__getitem__, default=None)
     if best is None or found[best] >= before * WORTH:
         return None, replace(note, choice="none", before=before, after=before)
