@@ -3,7 +3,8 @@
 `python -m tests.bench.large_llama` prints the seconds of every analysis of a Llama with the widths
 of 7 B, and how many of its weights they loaded; then, for each stage of a whole compilation of
 TinyLlama's shape to 4-bit weights in groups, wall and processor seconds and the greatest memory.
-Weights are drawn from seeds when they are asked for. `--layers 2` is a quick look.
+Weights are drawn from seeds when they are asked for. `--layers 2` is a quick look. `--write DIR`
+writes the model as `llama.onnx`, and its samples as `calib.npz`, for the command line instead.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from qcompile.models.llama_shape import llama_graph
 from qcompile.options import Options
 from qcompile.passes.expose_sites import ExposeSites
 from qcompile.progress import Progress
+from qcompile.targets.onnx.emit import emit_onnx
 
 STATUS: Final = Path("/proc/self/status")
 RESET: Final = Path("/proc/self/clear_refs")
@@ -55,23 +57,42 @@ FINDERS: Final[tuple[Callable[[Graph], object], ...]] = (
 @click.option("--target", default="reference", show_default=True)
 @click.option("--scheme", default="W4A8-g128-token", show_default=True)
 @click.option("--recipe", default="rotate", show_default=True)
-def main(layers: int, length: int, samples: int, target: str, scheme: str, recipe: str) -> None:
+@click.option("--write", type=click.Path(path_type=Path), help="Files for the command line.")
+def main(
+    layers: int,
+    length: int,
+    samples: int,
+    target: str,
+    scheme: str,
+    recipe: str,
+    write: Path | None,
+) -> None:
     """The analyses, then the compilation."""
-    for kv_heads in (32, 8):
-        analyse(kv_heads)
     shape = Shape(layers, 2048, 32, 4, 5632, 32000, length, tied=False)
     graph = llama_graph(shape, length, peak=PEAK)
-    rng = np.random.default_rng(5)
-    calib = [{"tokens": rng.integers(0, shape.vocabulary, (1, length))} for _ in range(samples)]
-    stages = Stages()
+    tokens = np.random.default_rng(5).integers(0, shape.vocabulary, (samples, length))
+    if write is not None:
+        emit_onnx(graph, write, stem="llama")
+        np.savez(write / "calib.npz", tokens=tokens)
+        return
+    for kv_heads in (32, 8):
+        analyse(kv_heads)
+    calib = [{"tokens": row[None]} for row in tokens]
     with tempfile.TemporaryDirectory() as folder:
         options = Options(target, calib, output=Path(folder, "it"), recipe=recipe, scheme=scheme)
-        artifact = compile_model(graph, options, stages)
+        told(graph, options)
+
+
+def told(graph: Graph, options: Options) -> None:
+    """Compiles; prints every step as it ends, then sizes, quality and proof."""
+    stages = Stages()
+    artifact = compile_model(graph, options, stages)
     stages("")
     found = artifact.summary
     parameters = sum(c.data.size for c in graph.constants if c.type.is_float)
     print(f"{parameters / 1e9:.2f} G parameters, {found['size']['artifact_bytes'] / 1e6:.0f} MB")
     print(f"SQNR {found['quality']['sqnr_db']}, peak memory {stages.peak / 1e9:.2f} GB")
+    print(f"verified: {found['proof']}")
 
 
 def analyse(kv_heads: int) -> None:
