@@ -35,6 +35,7 @@ from qcompile.passes.transforms.products import (
     quantized_products,
 )
 from qcompile.passes.transforms.readers import Contraction
+from qcompile.passes.transforms.signs import fold_signs
 
 Judged: TypeAlias = Sequence[Probe | ProductProbe]
 
@@ -44,7 +45,8 @@ class RotateOnline(Pass):
     """Inserts `Hadamard` where the contractions behind it lose less by `gain` or more.
 
     `gain` is the least ratio of their errors without and with it: an operation that is not free
-    must be worth its additions. `seed` draws the signs.
+    must be worth its additions. `seed` draws the signs, which go into the weights of what computes
+    the operand where they can.
     """
 
     name: ClassVar[str] = "rotate-online"
@@ -77,7 +79,8 @@ class RotateOnline(Pass):
             else:
                 between[site] = order
         after = insert_between(graph, between, seed=self.seed) if between else graph
-        return insert_online(after, reading, seed=self.seed) if reading else after
+        after = insert_online(after, reading, seed=self.seed) if reading else after
+        return fold_signs(after)
 
     def _judged(self, graph: Graph) -> dict[OnlineSite, Judged]:
         """Every site that something quantized reads, with what judges it there."""

@@ -17,6 +17,7 @@ from qcompile.ir.types import f32
 from qcompile.ir.widths import parse_widths
 from qcompile.numerics.rotations import peak_to_average
 from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.pipeline import Pipeline
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.rotate import Rotate
 from qcompile.passes.transforms.candidates import POLICIES
@@ -131,6 +132,13 @@ def test_a_fixed_policy_needs_no_samples(policy: str):
     assert after is not graph
     assert note.choice.startswith("hadamard")
     assert note.reason.endswith("no samples: judged by weights alone")
+    np.testing.assert_allclose(logits(after), logits(graph), atol=1e-5)
+
+
+def test_it_stands_alone_in_a_pipeline():
+    graph = stream()
+    after = Pipeline([Rotate("hadamard")]).run(graph)
+    assert [c.name for c in after.constants if c not in graph.constants]
     np.testing.assert_allclose(logits(after), logits(graph), atol=1e-5)
 
 

@@ -36,6 +36,11 @@ def test_the_function_stays():
     np.testing.assert_allclose(logits(after), logits(graph), atol=1e-5)
 
 
+def test_signs_are_in_the_weights_of_what_it_reads():
+    after, _ = rotated(stream(outlier=1.0))
+    assert {node.seed for node in after.nodes if isinstance(node, Hadamard)} == {0}
+
+
 def test_its_price_is_told():
     _, (note, _) = rotated(stream(outlier=1.0))
     assert (note.role, note.choice) == ("R4", "online hadamard of 32")
