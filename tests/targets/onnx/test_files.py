@@ -61,6 +61,15 @@ def test_weights_beside_the_model(tmp_path):
     assert got["conv"].dtype == np.int32
 
 
+@pytest.mark.parametrize("limit", [1000, 1 << 20], ids=["beside", "inside"])
+def test_where_each_weight_lies_is_told(tmp_path, limit: int):
+    writer = _writer(_network())
+    saved = onnx_files.save(writer, tmp_path, "m", limit=limit)
+    found = {n: (tmp_path / file).read_bytes()[at:] for n, (file, at) in saved.places.items()}
+    assert found.keys() == {tensor.name for tensor in writer.stored}
+    assert all(found[t.name].startswith(t.load().tobytes()) for t in writer.stored)
+
+
 def test_each_weight_is_loaded_alone(tmp_path):
     alive: list[int] = []
 
