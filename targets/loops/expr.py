@@ -6,7 +6,8 @@ them; a generator may use any arithmetic that is exact within these bounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 INT32 = (-(1 << 31), (1 << 31) - 1)
 
@@ -158,3 +159,12 @@ def clip(x: Expr, lo: int, hi: int) -> Expr:
     if x.hi > hi:
         x = Binary(min(x.lo, hi), hi, x.elem, "min", x, imm(hi, x.elem))
     return x
+
+
+def parts(x: Expr) -> Iterator[Expr]:
+    """The expression and all that it is made of."""
+    yield x
+    for field in fields(x):
+        value = getattr(x, field.name)
+        if isinstance(value, Expr):
+            yield from parts(value)

@@ -67,7 +67,8 @@ class Nest:
     `inner`: reduced extents (empty: a map, `body` is None). `combine`: add max min, or `dot`.
     `tile`: how many places of each output loop (blocks, for the last) are computed together.
     `order`: output loops from slowest to fastest. `unroll`: innermost reduced loops spelled out.
-    `also`: further results of the same places, written beside `finish`.
+    `also`: further results of the same places, written beside `finish`. `abreast`: so many steps of
+    the last reduced loop are computed side by side, where one lane is one place.
     """
 
     outer: tuple[int, ...]
@@ -85,6 +86,7 @@ class Nest:
     unroll: int = 0
     inside: int = 0
     also: tuple[Also, ...] = ()
+    abreast: int = 1
 
     @property
     def blocks(self) -> int:

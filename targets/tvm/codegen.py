@@ -1,4 +1,4 @@
-"""Loop nests → PrimFuncs: `void name(views…, out, lo, hi)` computes tasks lo … hi−1.
+"""The body of a nest's kernel: tasks, tiles, one register after the other.
 
 Register tiles are spelled out, so that LLVM keeps each accumulator in a register; a tile that
 would overhang starts earlier instead and computes some places twice, to the same values.
@@ -14,22 +14,13 @@ from typing import Any
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.nest import Nest, Step, Table, View
 from qcompile.targets.tvm.isa import Dot, Isa
-from qcompile.targets.tvm.script import Builder, T, Tir
+from qcompile.targets.tvm.script import T, Tir
 from qcompile.targets.tvm.vector import NAMES, Place
 
 HUGE = 1 << 30
 
 
-def prim_func(nest: Nest, name: str, isa: Isa) -> Tir:
-    """The kernel of a nest."""
-    with Builder() as builder, T.prim_func(s_tir=True):
-        T.func_name(name)
-        T.func_attr({"global_symbol": name, "tirx.noalias": True})
-        _Kernel(nest, isa).emit()
-    return builder.get().with_attr("global_symbol", name)
-
-
-class _Kernel:
+class Kernel:
     """The state while one nest is emitted: buffers, loop starts, accumulators."""
 
     def __init__(self, nest: Nest, isa: Isa) -> None:
@@ -41,6 +32,7 @@ class _Kernel:
         self.loaded: dict[tuple[Any, ...], Tir] = {}
 
     def emit(self) -> None:
+        """The parameters and the loop over tasks, into the function that is being built."""
         every = (*self.nest.views, self.nest.out)
         handles = [T.arg(f"v{i}", T.handle(NAMES[v.elem])) for i, v in enumerate(every)]
         first, last = T.arg("lo", T.int32()), T.arg("hi", T.int32())
@@ -119,17 +111,20 @@ class _Kernel:
                 continue
             assert body is not None
             value = self._place(place, steps).emit(body)
-            match self.nest.combine:
-                case "add":
-                    self._put(acc, old + value)
-                case "mul":
-                    self._put(acc, old * value)
-                case "max":
-                    self._put(acc, T.max(old, value))
-                case "min":
-                    self._put(acc, T.min(old, value))
-                case _:
-                    raise AssertionError(self.nest.combine)
+            self._put(acc, self._combined(old, value))
+
+    def _combined(self, a: Tir, b: Tir) -> Tir:
+        match self.nest.combine:
+            case "add":
+                return a + b
+            case "mul":
+                return a * b
+            case "max":
+                return T.max(a, b)
+            case "min":
+                return T.min(a, b)
+            case _:
+                raise AssertionError(self.nest.combine)
 
     def _dot(self, acc: Tir, body: e.Dot, place: tuple[int, ...], steps: tuple[int, ...]) -> Tir:
         lanes, dot = self.nest.lanes, self.isa.dot

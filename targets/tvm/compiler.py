@@ -15,8 +15,8 @@ import tvm.tirx.transform
 from tvm.target import Target
 
 from qcompile.targets.loops.nest import Nest
-from qcompile.targets.tvm.codegen import prim_func
 from qcompile.targets.tvm.isa import Isa
+from qcompile.targets.tvm.kernel import prim_func
 
 
 def compile_nests(nests: dict[str, Nest], isa: Isa, path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qcompile.targets.loops.expr import Dot
+from qcompile.targets.loops.expr import Binary, Convert, Dot, Imm, Load, Select, Unary, parts
 from qcompile.targets.loops.nest import Nest, Table, View, collapse, drop_unit_loops
 from qcompile.targets.tvm.isa import Isa
 
@@ -17,6 +17,7 @@ LATENCY = 5  # cycles until an accumulator may be used again
 TILE_START = 24  # cycles to set up a tile
 FINISH = 10  # cycles to finish one register of results
 SPREAD = 64  # enough tasks for any number of threads we expect
+PLAIN = (Binary, Convert, Imm, Load, Select, Unary)  # what takes any number of lanes
 UNROLL = 32  # at most so many steps of a reduction are spelled out
 
 
@@ -27,10 +28,22 @@ def schedule(nest: Nest, isa: Isa) -> Nest:
     nest = replace(nest, tile=ones, order=tuple(range(len(nest.outer))))
     if nest.body is None:
         return _spread(_split(nest))
-    nest = replace(nest, unroll=_unrolled(nest))
+    nest = replace(nest, unroll=_unrolled(nest), abreast=_abreast(nest, isa))
     if nest.lanes > 1 and not nest.exact:
         nest = replace(nest, tile=_best_tile(nest, isa))
     return _spread(replace(nest, order=_order(nest, isa)))
+
+
+def _abreast(nest: Nest, isa: Isa) -> int:
+    """Lanes for neighbours that become one number: where all that is read lies, or stays, there."""
+    if nest.lanes > 1 or nest.combine == "dot" or nest.inner[-1] < isa.lanes:
+        return 1
+    assert nest.body is not None
+    made = list(parts(nest.body))
+    plain = all(isinstance(part, PLAIN) for part in made)
+    read = [nest.views[part.view] for part in made if isinstance(part, Load)]
+    near = all(view.steps[-1] in (0, 1) and isinstance(view.lane, int) for view in read)
+    return isa.lanes if plain and near else 1
 
 
 def _best_tile(nest: Nest, isa: Isa) -> tuple[int, ...]:

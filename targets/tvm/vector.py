@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from qcompile.targets.loops import expr as e
+from qcompile.targets.tvm.functions import Register
 from qcompile.targets.tvm.script import T, Tir, equal, unequal
 
 NAMES = {
@@ -19,16 +20,19 @@ NAMES = {
     "f32": "float32",
 }
 _FUNCTIONS: dict[str, Callable[[Tir], Tir]] = {
-    "exp": T.exp,
-    "log": T.log,
     "sqrt": T.sqrt,
-    "tanh": T.tanh,
     "sin": T.sin,
     "cos": T.cos,
     "floor": T.floor,
     "ceil": T.ceil,
     "round": T.nearbyint,
     "abs": T.abs,
+}
+_FITTED: dict[str, Callable[[Register, Tir], Tir]] = {
+    "exp": Register.exp,
+    "log": Register.log,
+    "tanh": Register.tanh,
+    "erf": Register.erf,
 }
 _PAIRS: dict[str, Callable[[Tir, Tir], Tir]] = {
     "add": lambda a, b: a + b,
@@ -157,25 +161,10 @@ def _unary(x: e.Unary, at: Place) -> Tir:
             return at.splat(0, x.elem) - value
         case "not":
             return at.splat(1, x.elem) - value
-        case "erf":
-            return _erf(value, at)
+        case "exp" | "log" | "tanh" | "erf" as name:
+            return _FITTED[name](Register(at.lanes), value)
         case _:
             return _FUNCTIONS[x.op](value)
-
-
-def _erf(x: Tir, at: Place) -> Tir:
-    """1 − (a1·t + … + a5·t^5)·e^−x² with t = 1 / (1 + p·|x|), odd: within 2e-7 everywhere.
-
-    Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. The compiler's own function
-    is missing where vectors are contracted.
-    """
-    one, zero = at.splat(1, "f32"), at.splat(0, "f32")
-    t = one / (one + T.abs(x) * at.splat(0.3275911, "f32"))
-    tail = zero
-    for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        tail = (tail + at.splat(a, "f32")) * t
-    magnitude = one - tail * T.exp(zero - x * x)
-    return T.Select(x < zero, zero - magnitude, magnitude)
 
 
 def _snap(x: e.Snap, at: Place) -> Tir:

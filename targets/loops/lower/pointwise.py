@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qcompile.ir.ops import pointwise as p
 from qcompile.ir.ops.binary import Pow
 from qcompile.ir.ops.quant import Quantize
 from qcompile.targets.loops import expr as e
@@ -10,8 +9,6 @@ from qcompile.targets.loops.draft import Draft, External, Value
 from qcompile.targets.loops.fuse import Group
 from qcompile.targets.loops.lower.picture import interleave, is_picture
 from qcompile.targets.loops.lowering import Lowering
-
-ONE_BY_ONE = (Pow, p.Erf, p.Gelu)
 
 
 def pointwise(ctx: Lowering, group: Group, target: Value) -> None:
@@ -29,7 +26,7 @@ def _draft(ctx: Lowering, group: Group, target: Value) -> Draft:
         order = (order[-1], *order[:-1])
     run = shape[order[-1]] if order else 1
     narrow = target.layout.width < 16 or _outside(ctx, group) or isinstance(target.where, External)
-    scalar = (narrow and run < ctx.lanes) or any(isinstance(n, ONE_BY_ONE) for n in group.members)
+    scalar = (narrow and run < ctx.lanes) or any(isinstance(n, Pow) for n in group.members)
     outside = _outside(ctx, group) or isinstance(target.where, External)
     return ctx.draft(shape, order, lanes=1 if scalar else None, exact=outside)
 
