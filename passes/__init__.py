@@ -21,6 +21,8 @@ PASSES: Mapping[str, str] = {
     "expose-sites": "qcompile.passes.expose_sites:ExposeSites",
     "open-gates": "qcompile.passes.open_gates:OpenGates",
     "close-gates": "qcompile.passes.close_gates:CloseGates",
+    "open-clips": "qcompile.passes.open_clips:OpenClips",
+    "close-clips": "qcompile.passes.close_clips:CloseClips",
     "rotate": "qcompile.passes.rotate:Rotate",
     "rotate-online": "qcompile.passes.rotate_online:RotateOnline",
     "smooth": "qcompile.passes.smooth:Smooth",

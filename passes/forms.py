@@ -11,10 +11,11 @@ from qcompile.analysis.bounds import Bounds
 from qcompile.ir.blob import Blob, blob, spilled_blob
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
-from qcompile.ir.ops.integer import ExpandGroups, Requantize, requantize
+from qcompile.ir.ops.binary import Minimum
+from qcompile.ir.ops.integer import ExpandGroups, requantize
 from qcompile.ir.ops.pointwise import Clip, Relu
 from qcompile.ir.ops.quant import Dequantize, FakeQuant, Quantize, to_integers
-from qcompile.ir.ops.source import Const
+from qcompile.ir.ops.source import Const, const
 from qcompile.ir.types import I32, Array, Scalar
 from qcompile.ir.unit import Affine, per_tensor
 from qcompile.passes.weights import IN_MEMORY
@@ -26,16 +27,18 @@ WIDE_LIMIT = 1 << WIDE_BITS
 
 @dataclass(frozen=True)
 class Form:
-    """`integer` clamped to [lo, hi] in reals; the clamp is fused into what comes behind."""
+    """`integer` clamped to [lo, hi] in reals, then held to `caps`, which spread over it; what comes
+    behind does that in its own integers."""
 
     integer: Node
     lo: float = -math.inf
     hi: float = math.inf
+    caps: Const | None = None
 
     @property
     def clamped(self) -> bool:
         """A bound is still to be applied."""
-        return self.lo > -math.inf or self.hi < math.inf
+        return self.lo > -math.inf or self.hi < math.inf or self.caps is not None
 
 
 class Forms:
@@ -127,7 +130,8 @@ class Forms:
         unit = form.integer.type.unit
         if not form.clamped:
             return form.integer
-        if form.lo == 0 and form.hi == math.inf and unit is not None and unit.symmetric:
+        half = form.lo == 0 and form.hi == math.inf and form.caps is None
+        if half and unit is not None and unit.symmetric:
             return Relu(form.integer, name=node.name)
         settled = self.even(node)
         assert settled is not None
@@ -149,15 +153,28 @@ def narrowed(form: Form, elem: Scalar, unit: Affine, name: str) -> Node:
     lo, hi = integer_bounds(form, elem, unit)
     source = form.integer
     if source.type.unit == unit and source.type.elem == elem and (lo, hi) == (elem.lo, elem.hi):
-        return source
-    return requantize(source, elem, unit, lo=lo, hi=hi, name=name)
+        return held(source, form.caps)
+    return held(requantize(source, elem, unit, lo=lo, hi=hi, name=name), form.caps)
 
 
-def widened(form: Form, unit: Affine, name: str) -> Requantize:
+def widened(form: Form, unit: Affine, name: str) -> Node:
     """The form in i32 of the unit, held to ±2^30."""
     lo, hi = integer_bounds(form, I32, unit)
     low, high = (min(max(bound, -WIDE_LIMIT), WIDE_LIMIT) for bound in (lo, hi))
-    return requantize(form.integer, I32, unit, lo=low, hi=high, name=f"{name}.wide")
+    value = requantize(form.integer, I32, unit, lo=low, hi=high, name=f"{name}.wide")
+    return held(value, form.caps)
+
+
+def held(value: Node, caps: Const | None) -> Node:
+    """min(q, round(c / scale) + zero point), ties to even: rounding is monotone, so this is what
+    rounding the lesser of the reals gives."""
+    unit, elem = value.type.unit, value.type.elem
+    if caps is None or unit is None:
+        return value
+    steps = np.rint(caps.array.astype(np.float64) / unit.scale[0]) + unit.zero_point[0]
+    kept = np.clip(steps, max(elem.lo, -WIDE_LIMIT), min(elem.hi, WIDE_LIMIT))
+    limits = const(kept.astype(elem.storage), elem=elem, unit=unit, name=caps.name)
+    return Minimum(value, limits, name=f"{value.name}.held")
 
 
 def integer_bounds(form: Form, elem: Scalar, unit: Affine) -> tuple[int, int]:

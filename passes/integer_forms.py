@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from qcompile.calibrate.units import SMALLEST_SCALE
 from qcompile.ir.node import Node
-from qcompile.ir.ops.binary import Add, Mul, Sub
+from qcompile.ir.ops.binary import Add, Minimum, Mul, Sub
 from qcompile.ir.ops.integer import Lut, softmax_integer
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pointwise import Clip, Relu
@@ -33,8 +34,8 @@ def integer_form(node: Node, forms: Forms) -> bool:
             return _multiply(node, forms) if isinstance(node, Mul) else _accumulate(node, forms)
         case Role.ADD if isinstance(node, Add | Sub):
             return _add(node, forms)
-        case Role.CLAMP if isinstance(node, Relu | Clip):
-            return _clamp(node, forms)
+        case Role.CLAMP:
+            return _hold(node, forms) if isinstance(node, Minimum) else _clamp(node, forms)
         case Role.TABLE:
             return _table(node, forms)
         case Role.MOVE:
@@ -152,15 +153,26 @@ def _sum_unit(node: Add | Sub, forms: Forms) -> Affine | None:
 def _behind(node: Node, forms: Forms) -> float | None:
     """The step of the marker behind a sum and its bounds, as if it had 8 bits."""
     users = forms.graph.users[node]
-    while len(users) == 1 and isinstance(users[0], Relu | Clip):
+    while len(users) == 1 and isinstance(users[0], Relu | Clip | Minimum):
         users = forms.graph.users[users[0]]
     scales = [byte_step(u.elem, u.unit) for u in users if isinstance(u, FakeQuant)]
     return min(scales) if scales else None
 
 
-def _clamp(node: Relu | Clip, forms: Forms) -> bool:
+def _hold(node: Minimum, forms: Forms) -> bool:
+    """A bound for each channel."""
+    form = forms.form(node.a)
+    if form is None or form.caps is not None or not isinstance(node.b, Const):
+        return False
+    forms.put(node, replace(form, caps=node.b))
+    return True
+
+
+def _clamp(node: Node, forms: Forms) -> bool:
+    if not isinstance(node, Relu | Clip):
+        return False
     form = forms.form(node.x)
-    if form is None:
+    if form is None or form.caps is not None:
         return False
     lo, hi = (0.0, math.inf) if isinstance(node, Relu) else (node.lo, node.hi)
     low = min(max(form.lo, lo), hi)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+import numpy as np
+
 from qcompile.ir.node import Node
 from qcompile.ir.ops import pointwise as p
-from qcompile.ir.ops.binary import Add, Mul, Sub
+from qcompile.ir.ops.binary import Add, Minimum, Mul, Sub
 from qcompile.ir.ops.hadamard import Hadamard
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.pool import AveragePool, MaxPool
@@ -82,12 +84,29 @@ def _by_operands(node: Node) -> Role:
             return Role.TABLE if _scalar(node.b) else Role.ADD
         case Mul():
             return Role.TABLE if _scalar(node.b) else Role.ACCUMULATE
-        case Pad(mode=mode, value=value) if mode != "constant" or value == 0:
-            return Role.MOVE
-        case Gather(indices=Const()):
+        case Minimum() if _holds(node):
+            return Role.CLAMP
+        case Pad() | Gather() if _moves(node):
             return Role.MOVE
         case _:
             return Role.FLOAT
+
+
+def _holds(node: Minimum) -> bool:
+    """Its second operand is a finite constant that spreads over the first: a bound for each."""
+    match node.b:
+        case Const() as b:
+            return node.type.shape == node.a.type.shape and bool(np.isfinite(b.array).all())
+        case _:
+            return False
+
+
+def _moves(node: Pad | Gather) -> bool:
+    match node:
+        case Pad(mode=mode, value=value):
+            return mode != "constant" or value == 0
+        case Gather(indices=indices):
+            return isinstance(indices, Const)
 
 
 def activations(node: Node) -> tuple[Node, ...]:

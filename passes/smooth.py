@@ -1,7 +1,8 @@
 """Activations are divided by scales that go into the weights around, where that is exact.
 
 The sites are found by analysis; a policy proposes scales for each, and the one that loses least
-when the contractions behind it are quantized is taken, none among them.
+when the contractions behind it are quantized is taken, none among them. Some policies centre
+channels first, where biases can take that up.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from qcompile.passes.transforms.judging import Judges, Probes, after, least
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import collect_probes
 from qcompile.passes.transforms.readers import Reader, Writer, readers, writers
-from qcompile.passes.transforms.smoothing import POLICIES, Seen, peaks
+from qcompile.passes.transforms.shift import shifted
+from qcompile.passes.transforms.shifting import Chooser
+from qcompile.passes.transforms.smoothing import CENTRING, POLICIES, Seen, peaks
 from qcompile.passes.transforms.statistics import collect_channels
 
 Values = NDArray[Any]
@@ -64,6 +67,17 @@ class Smooth(Pass):
         """The same function; itself where no scale gains anything, or nothing shows activations."""
         if not self.samples:
             return graph
+        if self.policy in CENTRING:
+            moves = self._chooser().shifts(graph)
+            graph = shifted(graph, moves) if moves else graph
+        return self._scaled(graph)
+
+    def _chooser(self) -> Chooser:
+        policy, centres = POLICIES[self.policy], CENTRING[self.policy]
+        samples, recipe = self.samples, self.recipe
+        return Chooser(policy, centres, samples, recipe, self.threads, self.tell, self.each)
+
+    def _scaled(self, graph: Graph) -> Graph:
         sites = _apart({site: readers(graph, site) for site in scaling_sites(graph)})
         if not sites:
             return graph
@@ -71,7 +85,7 @@ class Smooth(Pass):
         every = [edge for own in edges.values() for edge in own]
         seen = iter(collect_channels(graph, every, self.samples, threads=self.threads))
         nodes = [r.node for own in sites.values() for r in own]
-        probes = collect_probes(graph, nodes, self.samples, self.recipe)
+        probes = collect_probes(graph, nodes, self.samples, self.recipe, self.each)
         changes: list[tuple[ScalingSite, Change]] = []
         for site, own in self.each(list(sites.items()), "smoothing at sites"):
             made = [_own(w, probes) for w in writers(graph, site)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,18 @@ def equalize(seen: Seen) -> Values:
     return _even(np.sqrt(np.maximum(seen.made, LEAST) / np.maximum(seen.read, LEAST)), idle=idle)
 
 
+def os_plus(seen: Seen, alpha: float) -> Values:
+    """max(1, max|x| / t), t between the greatest of them (alpha 0) and the least (alpha 1).
+
+    Outlier Suppression+ (arXiv 2304.09145), section 4.2, for channels whose middles are 0.
+    """
+    idle = seen.largest == 0
+    known = np.where(idle, seen.largest.max(initial=LEAST), seen.largest)
+    greatest, least = float(known.max()), float(known.min())
+    t = greatest ** (1 - alpha) * least**alpha
+    return _even(np.maximum(1.0, seen.largest / t), idle=idle)
+
+
 def _smoothquant(seen: Seen, alpha: float | None) -> Iterator[Candidate]:
     for value in ALPHAS if alpha is None else (alpha,):
         yield Candidate(f"smoothquant alpha={value:g}", smoothquant(seen, value))
@@ -82,18 +94,35 @@ def _equalize(seen: Seen, alpha: float | None) -> Iterator[Candidate]:
     yield Candidate("equalize", equalize(seen))
 
 
+def _os_plus(seen: Seen, alpha: float | None) -> Iterator[Candidate]:
+    for value in ALPHAS if alpha is None else (alpha,):
+        yield Candidate(f"os+ alpha={value:g}", os_plus(seen, value))
+
+
+def _shift(seen: Seen, alpha: float | None) -> Iterator[Candidate]:
+    yield from _os_plus(seen, alpha)
+    yield from _smoothquant(seen, alpha)
+
+
 def _best(seen: Seen, alpha: float | None) -> Iterator[Candidate]:
-    for policy in (_smoothquant, _awq, _equalize):
+    for policy in (_smoothquant, _awq, _equalize, _os_plus):
         yield from policy(seen, alpha)
 
 
-POLICIES: Mapping[str, Callable[[Seen, float | None], Iterator[Candidate]]] = {
+Policy: TypeAlias = Callable[[Seen, float | None], Iterator[Candidate]]
+POLICIES: Mapping[str, Policy] = {
     "smoothquant": _smoothquant,
     "awq": _awq,
     "equalize": _equalize,
+    "shift": _shift,
     "best": _best,
 }
 """What `smooth` may try: a policy's candidates, for one strength or for all on its grid."""
+
+CENTRING: Mapping[str, tuple[str, ...]] = {"shift": ("middle", "mean"), "best": ("mean",)}
+"""Policies that centre channels first, where a shift may act, and where they look for the centres:
+with SmoothQuant's scales behind it a shift is what is also known as SmoothQuant with bias. Means
+leave the least power, so that they also help what turns the channels later."""
 
 
 def _even(s: Values, *, idle: Values) -> Values:

@@ -194,9 +194,14 @@ def mod(w: Writer, node: b.Mod) -> None:
 
 
 def extreme(w: Writer, node: b.Minimum | b.Maximum) -> None:
-    """Min or Max."""
-    kind = "Min" if isinstance(node, b.Minimum) else "Max"
-    on_words(w, node, kind, [word(w, node.a), word(w, node.b)])
+    """Min or Max; in int32 below that, since onnxruntime has no kernel for fewer bits."""
+    kind, storage = "Min" if isinstance(node, b.Minimum) else "Max", node.type.elem.storage
+    operands = [w.value(node.a), w.value(node.b)]
+    if storage.kind not in "iu" or storage.itemsize >= 4:
+        w.op(kind, operands, out=w.names[node])
+        return
+    wide = [w.cast(value, np.int32) for value in operands]
+    w.cast(w.op(kind, wide), storage, out=w.names[node])
 
 
 def where(w: Writer, node: b.Where) -> None:

@@ -36,11 +36,18 @@ def explained(qcompile, path, name: str) -> list[dict]:
 
 
 def test_smoothing_finds_both_ways_into_a_gated_value(qcompile, gated):
-    sites = explained(qcompile, gated, "smooth")
+    sites = [s for s in explained(qcompile, gated, "smooth") if s["kind"] == "scaling"]
     assert [site["absorbs"] for site in sites] == [
         ["up[1] ^ -1", "down[0] ^ 1"],
         ["gate[1] ^ -1", "a.scale[0] ^ 1", "down[0] ^ 1"],
     ]
+
+
+def test_smoothing_tells_where_no_shift_acts_and_why(qcompile, gated):
+    found = explained(qcompile, gated, "smooth")
+    fixed = {site["site"]: site["blocked_by"] for site in found if site["kind"] == "unshifted"}
+    assert fixed["x"] == ["x: it is the graph's input x"]
+    assert "h: mul is taken of each index apart" in fixed["h"]
 
 
 def test_rotation_is_refused_behind_a_gate_with_the_reason(qcompile, gated):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypedDict
 
-from qcompile.analysis.axes.laws.law import Group
+from qcompile.analysis.axes.laws.law import Group, Port
+from qcompile.analysis.axes.laws.shifts_across import normed_input, normed_output
+from qcompile.analysis.axes.laws.shifts_linear import shifted_input, shifted_output
 from qcompile.analysis.axes.members import Member
 from qcompile.analysis.axes.naming import value_names
-from qcompile.analysis.axes.sites import OnlineSite, RotationSite, ScalingSite, Site
+from qcompile.analysis.axes.sites import OnlineSite, RotationSite, ScalingSite, ShiftSite, Site
 from qcompile.analysis.axes.survey import Survey
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -30,7 +32,8 @@ class Description(TypedDict):
 
 
 def described(graph: Graph) -> list[Description]:
-    """All sites of a graph: free ones, refused ones with the reason, online ones with the price.
+    """All sites of a graph: free ones, refused ones with the reason, online ones with the price, at
+    last where vectors may be taken off and where not.
 
     Refused are the whole channel axes of weights that no matrix may act on.
     """
@@ -41,7 +44,40 @@ def described(graph: Graph) -> list[Description]:
         *(_offline(site, names, "scaling") for site in survey.scalings),
         *(_offline(site, names, "permutation") for site in survey.permutations),
         *_online(survey.onlines, names),
+        *shifts_described(survey),
     ]
+
+
+def shifts_described(survey: Survey) -> Iterator[Description]:
+    """Where vectors may be taken off, and what contractions read where none may."""
+    names = value_names(survey.graph)
+    for site in survey.shifts:
+        own = _offline(site, names, "shift")
+        taken = [f"{names[node]}: {what}" for node, what in _takers(survey.graph, site)]
+        yield {**own, "group": "shift", "absorbs": [*own["absorbs"], *taken]}
+    for edge in survey.unshifted:
+        length = edge.value.type.shape[edge.axis]
+        yield {
+            "kind": "unshifted",
+            "site": edge.name,
+            "role": "",
+            "group": "none",
+            "size": length if isinstance(length, int) else 0,
+            "blocks": [],
+            "absorbs": [],
+            "blocked_by": [str(b) for b in edge.blockers],
+            "adds": 0,
+        }
+
+
+def _takers(graph: Graph, site: ShiftSite) -> Iterator[tuple[Node, str]]:
+    """Operations whose bias, β or mean changes with the site, in graph order."""
+    moved = {Port(m.value, m.axis) for m in site.edges}
+    for node in graph.nodes:
+        if shifted_output(node) in moved or shifted_input(node) in moved:
+            yield node, "bias"
+        elif moved.intersection((*normed_output(node), *normed_input(node))):
+            yield node, "shift"
 
 
 def refused(survey: Survey) -> tuple[RotationSite, ...]:

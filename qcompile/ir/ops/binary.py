@@ -120,7 +120,19 @@ class Pow(Binary):
 
 
 @op
-class Minimum(Binary):
+class Extreme(Binary):
+    """The lesser or the greater; on integers both must have one unit, of one scale."""
+
+    def infer(self) -> TensorType:
+        a, b = self.a.type, self.b.type
+        self.require(a.elem == b.elem, f"wants one element type, got {a.elem} and {b.elem}")
+        self.require(a.unit == b.unit, f"compares {a.unit} with {b.unit}: rescale one first")
+        self.require(a.unit is None or a.unit.per_tensor, f"wants one scale, got {a.unit}")
+        return TensorType(broadcast(a.shape, b.shape), a.elem, a.unit)
+
+
+@op
+class Minimum(Extreme):
     """min(a, b)."""
 
     def apply(self, a: Values, b: Values) -> Values:
@@ -128,7 +140,7 @@ class Minimum(Binary):
 
 
 @op
-class Maximum(Binary):
+class Maximum(Extreme):
     """max(a, b)."""
 
     def apply(self, a: Values, b: Values) -> Values:

@@ -192,9 +192,7 @@ FOUND = {
     f"{title} {site}": (own.graph, site)
     for title, own in SURVEYS.items()
     for site in (*own.rotations, *own.scalings, *own.permutations, *own.shifts)
-} | {
-    f"{title} {site}": (own.graph, site) for title, own in PLAIN.items() for site in own.shifts
-}
+} | {f"{title} {site}": (own.graph, site) for title, own in PLAIN.items() for site in own.shifts}
 
 
 @pytest.mark.parametrize(("graph", "site"), FOUND.values(), ids=FOUND.keys())
