@@ -18,7 +18,7 @@ from qcompile.ir.rewrite import Site
 from qcompile.ir.types import F32
 
 FORBIDDEN = -1e8  # a bias of a softmax from which on nothing is left
-_LEAST = np.float32(-1e9)
+_LEAST = -1e9
 
 
 def constant_mask(node: Node, site: Site) -> Node | None:
@@ -32,7 +32,7 @@ def constant_mask(node: Node, site: Site) -> Node | None:
         return None
     rest = np.where(allowed, _numbers(c), 0).astype(np.float32)
     kept = Add(x, const(rest, name=c.name), name=biased.name) if rest.any() else x
-    return node.replace(x=Where(const(allowed), kept, const(_LEAST), name=biased.name))
+    return node.replace(x=Where(const(allowed), kept, const(_LEAST, elem=F32), name=biased.name))
 
 
 def guarded_softmax(node: Node, site: Site) -> Node | None:
@@ -48,8 +48,8 @@ def guarded_softmax(node: Node, site: Site) -> Node | None:
         return None
     if isinstance(allowed, Const) and _numbers(allowed).any(-1).all():
         return soft.replace(name=node.name)
-    held = Where(allowed, scores, const(_LEAST), name=soft.x.name)
-    return Where(allowed, soft.replace(x=held), const(np.float32(0)), name=node.name)
+    held = Where(allowed, scores, const(_LEAST, elem=F32), name=soft.x.name)
+    return Where(allowed, soft.replace(x=held), const(0.0, elem=F32), name=node.name)
 
 
 def _allowed(x: Node) -> tuple[Node | None, Node]:

@@ -177,12 +177,11 @@ def _in_order(node: Node, site: Site) -> Node | None:
             length = x.type.shape[axis]
         case _:
             return None
-    one = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(places))
-    if not np.array_equal(places[one].reshape(-1), np.arange(places[one].size)):
+    cuts = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(places))
+    one = np.asarray(places[cuts])
+    if one.size != length or not np.array_equal(one.reshape(-1), np.arange(one.size)):
         return None
-    if places[one].size != length:
-        return None
-    apart = Reshape(x, (*x.type.shape[:axis], *places[one].shape, *x.type.shape[axis + 1 :]))
+    apart = Reshape(x, (*x.type.shape[:axis], *one.shape, *x.type.shape[axis + 1 :]))
     return Expand(apart, node.type.shape, name=node.name)
 
 

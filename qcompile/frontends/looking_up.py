@@ -76,13 +76,13 @@ def _counted_from_front(index: Node, length: int) -> Node:
         places = np.asarray(index.array).astype(np.int64)
         return const(np.where(places < 0, places + length, places))
     wide = index if index.type.elem == I64 else Cast(index, I64)
-    return Where(Less(wide, const(np.int64(0))), Add(wide, const(np.int64(length))), wide)
+    return Where(Less(wide, const(0, elem=I64)), Add(wide, const(length, elem=I64)), wide)
 
 
 def _times(index: Node, stride: int) -> Node:
     if isinstance(index, Const):
         return const(index.array * np.int64(stride))
-    return Mul(index, const(np.int64(stride)))
+    return Mul(index, const(stride, elem=I64))
 
 
 def _plus(a: Node, b: Node) -> Node:

@@ -224,12 +224,20 @@ def _turned(call: Call, cos: Node, sin: Node, places: Node | None) -> Node:
         apart, axis = Reshape(x, (b, n, heads, width // heads)), 2
     size = _length(apart, 3)
     turning = call.integer("rotary_embedding_dim", 0) or size
-    spread = call.flag("interleaved")
-    tables = [_spread(_beside(t, axis), interleaved=spread) for t in (cos, sin)]
-    part = _cut(apart, 0, turning) if turning < size else apart
-    y: Node = Add(Mul(part, tables[0]), Mul(_quarter_turn(part, interleaved=spread), tables[1]))
-    y = Concat((y, _cut(apart, turning, size)), 3) if turning < size else y
+    y = turned(apart, cos, sin, turning, interleaved=call.flag("interleaved"), axis=axis)
     return Reshape(y, x.type.shape) if x.type.rank == 3 else y
+
+
+def turned(
+    x: Node, cos: Node, sin: Node, turning: int, *, interleaved: bool, axis: int = 1
+) -> Node:
+    """A head's first `turning` numbers by tables [n, length, turning/2]; heads are at `axis`."""
+    size = _length(x, 3)
+    tables = [_spread(_beside(t, axis), interleaved=interleaved) for t in (cos, sin)]
+    part = _cut(x, 0, turning) if turning < size else x
+    quarter = _quarter_turn(part, interleaved=interleaved)
+    y: Node = Add(Mul(part, tables[0]), Mul(quarter, tables[1]))
+    return Concat((y, _cut(x, turning, size)), 3) if turning < size else y
 
 
 def _implied_heads(call: Call, width: Dim, table: Node) -> int:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from qcompile.frontends.onnx_attention import rotary_of_runtime
+from qcompile.frontends.onnx_blocked import BLOCKED
 from qcompile.frontends.onnx_call import Call, Opaque, Translator, scalar
+from qcompile.frontends.onnx_runtime_attention import RUNTIME_ATTENTION
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Mul
 from qcompile.ir.ops.linear import MatMul
 from qcompile.ir.ops.norm import LayerNorm, RmsNorm
-from qcompile.ir.ops.pointwise import Gelu, GeluTanh, Sigmoid
-from qcompile.ir.ops.shape import Transpose
+from qcompile.ir.ops.pointwise import Cast, Gelu, GeluTanh, Sigmoid
+from qcompile.ir.ops.reduce import ReduceSum
+from qcompile.ir.ops.shape import Gather, Transpose
+from qcompile.ir.ops.source import const
+from qcompile.ir.types import Scalar
 
 
 def _skip(call: Call, bias: Node | None) -> Node:
@@ -60,7 +67,30 @@ def _turned(x: Node) -> Node:
     return Transpose(x, (*range(rank - 2), rank - 1, rank - 2))
 
 
+def _embed_layer_norm(call: Call) -> tuple[Node, ...]:
+    """word[id] + place[0, 1, …] + segment[id], normalized; how many tokens a mask leaves."""
+    ids, mask, places = call.x(0), call.maybe(7), call.maybe(8)
+    length = ids.type.shape[1]
+    if not isinstance(length, int) or (
+        mask is not None and call.integer("mask_index_type", 1) != 1
+    ):
+        raise Opaque("open lengths, or another form of mask")
+    own = const(np.arange(length)) if places is None else places
+    total: Node = Add(Gather(call.x(2), ids, 0), Gather(call.x(3), own, 0))
+    if call.maybe(1) is not None:
+        total = Add(total, Gather(call.x(4), call.x(1), 0))
+    eps = call.real("epsilon", 1e-12)
+    normal = LayerNorm(total, call.x(5), call.maybe(6), total.type.rank - 1, eps)
+    counted = const(np.zeros(1, np.int32))
+    if mask is not None:
+        counted = ReduceSum(Cast(mask, Scalar("i32")), (1,), keepdims=False)
+    return normal, counted, total
+
+
 RUNTIME: dict[str, Translator] = {
+    **RUNTIME_ATTENTION,
+    **BLOCKED,
+    "EmbedLayerNormalization": _embed_layer_norm,
     "BiasGelu": lambda call: Gelu(Add(call.x(0), call.x(1))),
     "FastGelu": _fast_gelu,
     "FusedMatMul": _fused_matmul,
