@@ -3,7 +3,8 @@
 A channel between two layers is made larger by the first and smaller by the second, which cancels
 whatever lies between as long as that is homogeneous in the channel: a gain after a norm (as in
 SmoothQuant, arXiv 2211.10438, section 4, read backwards), the linear factor of a gated unit, values
-of attention, the input of a depthwise convolution, the input vector of a state space.
+of attention, the input of a depthwise convolution, the input vector of a state space, the few
+channels from which its step sizes are computed.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Planted:
     norms: Channels = ()
     gated: Channels = ()
     values: Channels = ()
+    steps: Channels = ()
     factor: float = 100.0
 
 
@@ -61,7 +63,8 @@ def planted_vit(network: nn.Module, what: Planted) -> nn.Module:
 
 def planted_mamba(network: nn.Module, what: Planted) -> nn.Module:
     """A copy with outliers behind the norms, in front of the convolutions (`gated`: the gate keeps
-    its own channels), and in the input vectors b of the state spaces (`values`)."""
+    its own channels), in the input vectors b of the state spaces (`values`), and in the vectors of
+    low rank that become their step sizes (`steps`)."""
     found = deepcopy(network)
     assert isinstance(found, mamba.Mamba)
     for block in _blocks(found):
@@ -73,6 +76,7 @@ def planted_mamba(network: nn.Module, what: Planted) -> nn.Module:
             mixer.conv.weight[list(what.gated)] /= what.factor
         _grow(mixer.x_proj.weight, [rank + n for n in what.values], what.factor)
         _grow(mixer.x_proj.weight, [rank + state + n for n in what.values], 1 / what.factor)
+        _between(mixer.x_proj, mixer.dt_proj, what.steps, what.factor)
     return found
 
 

@@ -32,19 +32,19 @@ def perplexity(
 
     `model` takes i64[batch, length] and gives logits of the token after each.
     """
-    losses = [_losses(model(part), part) for part in _batches(rows(tokens, length), batch)]
-    return float(np.exp(np.concatenate(losses).mean()))
+    found = [losses(model(part), part) for part in _batches(rows(tokens, length), batch)]
+    return float(np.exp(np.concatenate(found).mean()))
 
 
-def _batches(whole: Tokens, batch: int) -> Iterator[Tokens]:
-    for start in range(0, len(whole) - batch + 1, batch):
-        yield whole[start : start + batch]
-
-
-def _losses(logits: Logits, tokens: Tokens) -> NDArray[np.float64]:
+def losses(logits: Logits, tokens: Tokens) -> NDArray[np.float64]:
     """−log p of tokens 1, 2, … of each row, in the order of the text."""
     wide = logits[:, :-1].astype(np.float64)
     wide -= wide.max(-1, keepdims=True)
     total = np.log(np.exp(wide).sum(-1))
     chosen = np.take_along_axis(wide, tokens[:, 1:, None], -1)[..., 0]
     return (total - chosen).reshape(-1)
+
+
+def _batches(whole: Tokens, batch: int) -> Iterator[Tokens]:
+    for start in range(0, len(whole) - batch + 1, batch):
+        yield whole[start : start + batch]

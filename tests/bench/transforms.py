@@ -48,7 +48,7 @@ from qcompile.stages import simplify, specify
 ROOT: Final = Path(__file__).parents[2]
 TEXT: Final = ROOT / "tests" / "data" / "jargon_excerpt.txt.gz"
 LENGTH: Final = 64
-SCHEMES: Final = ("W8A8", "W8A8-token", "W4A8-token", "W4A4-token")
+SCHEMES: Final = ("W8A8-tensor", "W8A8-token", "W4A8-token", "W4A4-token")
 EXPOSED: Final = "passes: [simplify, expose-sites, "
 RECIPES: Final = {
     "none": parse_recipe("passes: [simplify]"),
@@ -108,17 +108,17 @@ def main(
         print(f"{name}: real {subject.score(subject.graph)}", flush=True)
         for scheme, recipe, rounding in product(schemes, recipes, roundings):
             start = time.perf_counter()
-            found = subject.score(quantized(subject, recipe, scheme, rounding))
+            found = subject.score(quantized(subject, recipe_of(recipe), scheme, rounding))
             seconds = time.perf_counter() - start
             print(f"  {scheme:14} {recipe:8} {rounding:8} {found}   {seconds:6.1f} s", flush=True)
 
 
-def quantized(subject: Subject, recipe: str, scheme: str, rounding: str = NEAREST) -> Graph:
+def quantized(subject: Subject, recipe: RecipeFile, scheme: str, rounding: str = NEAREST) -> Graph:
     """The integer program."""
     widths = parse_widths(scheme)
     own = Recipe(widths=subject.rule(widths), rounding=rounding)
     context = {"samples": tuple(subject.samples), "recipe": own, "threads": 1, "tell": untold}
-    passes = passes_of(recipe_of(recipe), context)
+    passes = passes_of(recipe, context)
     real = Pipeline(passes, frozenset({STATIC})).run(subject.graph)
     specified = specify(real, own)
     statistics = collect(specified, observed(specified), subject.samples)
@@ -173,9 +173,7 @@ def outputs(graph: Graph, samples: Sequence[Sample]) -> Any:
 def on_text(network: nn.Module, rows: int) -> Subject:
     """Perplexity over bytes; passes see the first quarter of the text."""
     tokens = text.read_text(TEXT)
-    seen, held = tokens[: len(tokens) // 4], tokens[len(tokens) // 4 :]
-    places = np.linspace(0, len(held) // LENGTH - 1, rows).astype(int)
-    test = text.rows(held, LENGTH)[places].reshape(-1)
+    seen, test = tokens[: len(tokens) // 4], held_rows(rows).reshape(-1)
     samples = [(row[None],) for row in text.rows(seen, LENGTH)[:32]]
     graph = imported(network, torch.zeros(1, LENGTH, dtype=torch.int64))
 
@@ -183,6 +181,13 @@ def on_text(network: nn.Module, rows: int) -> Subject:
         return f"{text.perplexity(runs(g), test):10.3f} perplexity"
 
     return Subject(graph, samples, score, everywhere)
+
+
+def held_rows(count: int) -> Array:
+    """i64[count, LENGTH]: rows from all over the text that passes do not see."""
+    tokens = text.read_text(TEXT)
+    rows = text.rows(tokens[len(tokens) // 4 :], LENGTH)
+    return rows[np.linspace(0, len(rows) - 1, count).astype(int)]
 
 
 def on_pictures(network: nn.Module, rows: int) -> Subject:

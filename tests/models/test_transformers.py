@@ -109,7 +109,7 @@ def test_perplexity_of_a_model_that_knows_all_is_one():
     assert perplexity(oracle, TEXT[:1024], length=32, batch=4) == pytest.approx(1)
 
 
-NEEDLES = Planted(norms=(3, 17), gated=(5, 40), values=(1, 7), factor=100.0)
+NEEDLES = Planted(norms=(3, 17), gated=(5, 40), values=(1, 7), steps=(2,), factor=100.0)
 PLANTED = [(llama, planted_llama), (vit, planted_vit), (mamba, planted_mamba)]
 SITES = [
     (llama, planted_llama, "blocks.1.attention.q"),
@@ -121,6 +121,7 @@ SITES = [
     (vit, planted_vit, "blocks.2.attention.o"),
     (mamba, planted_mamba, "blocks.0.mixer.in_proj"),
     (mamba, planted_mamba, "blocks.1.mixer.conv"),
+    (mamba, planted_mamba, "blocks.2.mixer.dt_proj"),
 ]
 
 
