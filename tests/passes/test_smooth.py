@@ -5,15 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from qcompile.calibrate.collect import collect
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.ops.linear import MatMul
-from qcompile.ir.ops.norm import RmsNorm
+from qcompile.ir.ops.norm import LayerNorm, RmsNorm
 from qcompile.ir.ops.pointwise import Silu
 from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import F32, TensorType
+from qcompile.ir.widths import W4A8
+from qcompile.passes.calibrate import Calibrate, observed
+from qcompile.passes.choose_widths import WidthRule
+from qcompile.passes.correct_bias import CorrectBias
+from qcompile.passes.recipe import Recipe
 from qcompile.passes.smooth import Smooth
 from qcompile.passes.transforms.notes import Note
+from qcompile.passes.transforms.smoothing import CENTRING, POLICIES
+from qcompile.stages import specify
 
 LENGTH, WIDTH = 8, 24
 
@@ -86,3 +94,72 @@ def test_threads_change_no_bit():
 def test_what_is_no_option_is_refused(options: dict, message: str):
     with pytest.raises(UsageError, match=message):
         Smooth(**options)
+
+
+def apart(*, dead: bool = False) -> Graph:
+    """x → layer norm → two products; the norm's channels lie apart by many times their width."""
+    rng = np.random.default_rng(0)
+    x = Input(TensorType((1, LENGTH, WIDTH), F32), name="x")
+    gamma, beta = (rng.normal(size=WIDTH).astype(np.float32) * scale for scale in (0.1, 10.0))
+    weights = rng.normal(size=(2, WIDTH, WIDTH)).astype(np.float32)
+    if dead:
+        gamma[:3] = beta[:3] = weights[:, 5:8] = 0
+    y = LayerNorm(x, const(gamma), const(beta), axis=2, name="norm")
+    one, two = (MatMul(y, const(w), name=f"product{i}") for i, w in enumerate(weights))
+    return Graph("net", (x,), (("one", Silu(one)), ("two", two)))
+
+
+@pytest.mark.parametrize("policy", CENTRING)
+def test_channels_that_lie_apart_are_centred_and_the_function_stays(policy: str):
+    graph, found = apart(), list[Note]()
+    after = Smooth(policy=policy, samples=samples(), tell=found.append).run(graph)
+    pairs = zip(outputs(graph), outputs(after), strict=True)
+    assert max(float(np.abs(a - b).max()) for a, b in pairs) < 1e-4
+    first, *_ = found
+    assert first.choice.startswith("shift by ")
+    assert first.after < first.before / 100
+
+
+def test_the_norm_gives_centred_channels_then():
+    after = Smooth(policy="shift", samples=samples()).run(apart())
+    ((_, value),) = after.values(samples(1)[0], keep=[after.named("norm")])
+    assert np.abs(value).max() < 1.0
+
+
+def test_scales_alone_centre_nothing():
+    found: list[Note] = []
+    Smooth(samples=samples(), tell=found.append).run(apart())
+    assert not any(note.choice.startswith("shift") for note in found)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_channels_of_zeros_and_weights_of_zeros_give_finite_numbers(policy: str):
+    graph = apart(dead=True)
+    after = Smooth(policy=policy, samples=samples()).run(graph)
+    assert all(np.isfinite(c.array).all() for c in after.constants)
+    pairs = zip(outputs(graph), outputs(after), strict=True)
+    assert max(float(np.abs(a - b).max()) for a, b in pairs) < 1e-4
+
+
+def test_centring_what_is_centred_changes_nothing():
+    once = Smooth(policy="shift", samples=samples()).run(apart())
+    found: list[Note] = []
+    Smooth(policy="shift", samples=samples(), tell=found.append).run(once)
+    assert found[0].choice == "none"
+
+
+@pytest.mark.parametrize("policy", ["smoothquant", "shift"])
+def test_biases_are_corrected_behind_it(policy: str):
+    own = Recipe(widths=WidthRule(default=W4A8, ends=W4A8))
+    drawn = [(x + 1,) for (x,) in samples(16)]
+    graph = Smooth(policy=policy, samples=drawn, recipe=own).run(network(outlier=100.0))
+    marked = specify(graph, own)
+    before = Calibrate(collect(marked, observed(marked), drawn)).run(marked)
+    after = CorrectBias(drawn).run(before)
+    assert mean_error(graph, after, drawn) < mean_error(graph, before, drawn) / 10
+
+
+def mean_error(real: Graph, quantized: Graph, drawn: Sequence[tuple[np.ndarray, ...]]) -> float:
+    """How far the means of the second product's channels are off, over all samples."""
+    pairs = [(real.run(*s)[1], quantized.run(*s)[1]) for s in drawn]
+    return float(np.abs(np.mean([a - b for a, b in pairs], (0, 1, 2))).max())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qcompile.passes.transforms.smoothing import POLICIES, Seen, awq, equalize, smoothquant
+from qcompile.passes.transforms.smoothing import POLICIES, Seen, awq, equalize, os_plus, smoothquant
 
 
 def seen(*, seed: int = 0) -> Seen:
@@ -29,6 +29,25 @@ def test_smoothquant_at_one_makes_all_channels_equal():
 
 def test_awq_at_nought_changes_nothing():
     np.testing.assert_allclose(awq(seen(), 0.0), 1)
+
+
+def test_os_plus_at_nought_changes_nothing():
+    np.testing.assert_allclose(os_plus(seen(), 0.0), 1)
+
+
+def test_os_plus_at_one_makes_all_channels_equal():
+    given = seen()
+    smooth = given.largest / os_plus(given, 1.0)
+    np.testing.assert_allclose(smooth, smooth.mean())
+
+
+def test_os_plus_between_holds_the_large_channels_to_one_bound_and_leaves_the_rest():
+    given = seen()
+    smooth = given.largest / os_plus(given, 0.5)
+    bound = np.sqrt(given.largest.max() * given.largest.min())
+    held = given.largest > bound
+    np.testing.assert_allclose(smooth[held], smooth[held].mean())
+    np.testing.assert_allclose(smooth[~held] / given.largest[~held], smooth[held].max() / bound)
 
 
 def test_equalizing_makes_what_makes_a_channel_and_what_reads_it_equal():
