@@ -12,6 +12,19 @@ from numpy.typing import NDArray
 Places = NDArray[np.int32]
 
 
+def as_it_is(w: NDArray[Any]) -> NDArray[Any]:
+    """No other order."""
+    return w
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[Places, ...]:
+    """The tables of no other order."""
+    lengths = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return tuple(
+        (np.arange(d) * length).astype(np.int32) for d, length in zip(shape, lengths, strict=True)
+    )
+
+
 def places_of(
     shape: tuple[int, ...], arrange: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> tuple[Places, ...] | None:
@@ -25,6 +38,8 @@ def places_of(
     count = prod(shape)
     if count >= np.iinfo(np.int32).max:
         return None
+    if arrange is as_it_is:
+        return row_major(shape)
     tags = arrange(np.arange(1, count + 1, dtype=np.int32).reshape(shape)).reshape(-1)
     there = np.flatnonzero(tags)
     if there.size == 0 or np.bincount(tags[there], minlength=1).max() > 1:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from qcompile.program.kept import Kept, Plane
-from qcompile.program.places import Places, places_of, summed
+from qcompile.program.places import as_it_is, places_of
 from qcompile.targets.loops.draft import Origin, Weights
 from qcompile.targets.whole_weights import Whole
 
@@ -28,15 +26,10 @@ def kept_array(file: str, offset: int, nbytes: int, origin: Origin) -> Kept | No
     bits = origin.bits or 8 * data.dtype.itemsize
     if isinstance(data, Whole) or data.nbytes < LEAST or data.size * bits > 8 * nbytes:
         return None
+    if origin.arrange is as_it_is:
+        return Kept(file, (Plane(offset, bits),))
     places = places_of(data.shape, origin.arrange)
     if places is None or any(int(table.min()) < 0 for table in places):
         return None
-    planes = (Plane(offset, bits),)
     signed = data.dtype.kind == "i" and bits < 8
-    return Kept(file, planes, signed=signed, places=() if _is_as_written(places) else places)
-
-
-def _is_as_written(places: tuple[Places, ...]) -> bool:
-    """Row-major: each place is the element's number."""
-    flat = summed(places).reshape(-1)
-    return bool(np.array_equal(flat, np.arange(flat.size)))
+    return Kept(file, (Plane(offset, bits),), signed=signed, places=places)

@@ -12,6 +12,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.ops.source import Const
+from qcompile.program.places import as_it_is
 from qcompile.program.program import Buffer
 from qcompile.targets.loops import expr as e
 from qcompile.targets.loops.draft import (
@@ -127,7 +128,7 @@ class Lowering:
         if isinstance(node, Const) and node not in self.values:
             array = node.array
             layout = dense(static(node.type.shape))
-            where = self.weights.put(array, Origin(node, lambda w: w))
+            where = self.weights.put(array, Origin(node, as_it_is))
             self.values[node] = Value(where, layout, stored(node.type.elem))
         return self.values[node]
 
