@@ -179,7 +179,7 @@ def _product_body(
     rank, batch = len(draft.shape), static(node.b.type.shape)[:-2]
     groups, line = packed.shape[3], packed.shape[4] * packed.shape[5]
     draft.inner = (groups,)
-    x = _left(draft, a, static(node.a.type.shape), isa.dot.group)
+    x = left_rows(draft, a, static(node.a.type.shape), isa.dot.group)
     strides = [0] * rank
     run = packed[0].size
     for i, extent in reversed(list(enumerate(batch))):
@@ -192,7 +192,7 @@ def _product_body(
     return e.Dot(0, 0, "i32", x, w, a.elem == "i8")
 
 
-def _left(draft: Draft, a: Value, shape: tuple[int, ...], group: int) -> int:
+def left_rows(draft: Draft, a: Value, shape: tuple[int, ...], group: int) -> int:
     """The left operand's rows, the same for all columns, `group` elements at a step."""
     lead = len(draft.shape) - len(shape)
     own = [s if d > 1 else 0 for s, d in zip(a.layout.strides, shape, strict=True)]

@@ -20,6 +20,7 @@ from qcompile.targets.loops.weights import (
 from qcompile.targets.tvm.contraction import convolve, multiply
 from qcompile.targets.tvm.isa import AVX512_VNNI, Isa
 from qcompile.targets.tvm.schedule import schedule
+from qcompile.targets.tvm.values import multiply_values, takes_values
 from qcompile.targets.whole_weights import with_whole_weights
 
 
@@ -40,6 +41,8 @@ class NativeLowering(Lowering):
                 return convolve_plainly
             case MatMul(a=a, b=Const()) if takes_dot(a, product_weights(node)):
                 return partial(multiply, isa=self.isa)
+            case MatMul(b=b) if not isinstance(b, Const) and takes_values(node, self.isa):
+                return partial(multiply_values, isa=self.isa)
             case MatMul():
                 return multiply_plainly
 
