@@ -38,8 +38,9 @@ def gptq(w: Values, hessian: Values, grid: Grid) -> Values:
 def damped(hessian: Values, share: float) -> Values:
     """H + share · mean(diag H) · I; the identity for an H of zeros."""
     mean = diagonal(hessian).mean(1)
-    ridge = np.where(mean > 0, share * mean, 1.0)
-    return hessian + ridge[:, None, None] * np.eye(hessian.shape[-1])
+    places, found = np.arange(hessian.shape[-1]), hessian.copy()
+    found[:, places, places] += np.where(mean > 0, share * mean, 1.0)[:, None]
+    return found
 
 
 def unit_upper(hessian: Values) -> Values:

@@ -60,15 +60,14 @@ class Moments:
     def hessian(self) -> Values:
         """A, shrunk towards its diagonal."""
         mean = self.own / self.count
-        norm = norms(beside_diagonal(standardized(mean, self.deviation)))
-        kept = 1 - doubt(self.spread, norm, self.count)
+        kept = 1 - doubt(self.spread, norms_beside(mean, self.deviation), self.count)
         return weakened(mean, kept)
 
     @property
     def shift(self) -> Values:
         """C, shrunk towards zero."""
         mean = self.cross / self.count
-        doubted = doubt(self.cross_spread, norms(standardized(mean, self.deviation)), self.count)
+        doubted = doubt(self.cross_spread, norms(mean, self.deviation), self.count)
         return mean * (1 - doubted)[:, None, None]
 
     def lost(self, w: Values, kept: Values) -> float:
@@ -85,8 +84,8 @@ def moments_of(own: Values, gap: Values, center: Center) -> Moments:
     turned = own.swapaxes(1, 2)
     a = (own @ turned).astype(np.float64) / own.shape[2]
     c = (_from_mean(gap, center.gap) @ turned).astype(np.float64) / own.shape[2]
-    spread = norms(beside_diagonal(standardized(a, center.deviation)))
-    return Moments(1, center.deviation, a, c, spread, norms(standardized(c, center.deviation)))
+    unit = center.deviation
+    return Moments(1, unit, a, c, norms_beside(a, unit), norms(c, unit))
 
 
 def doubt(spread: Values, norm: Values, count: int) -> Values:
@@ -103,24 +102,29 @@ def doubt(spread: Values, norm: Values, count: int) -> Values:
 
 def weakened(hessian: Values, share: Values | float) -> Values:
     """`hessian` [g, n, n] with what is beside the diagonal multiplied by `share`, one or [g]."""
-    eye = np.eye(hessian.shape[-1])
-    return hessian * (eye + np.reshape(share, (-1, 1, 1)) * (1 - eye))
+    found = hessian * np.reshape(share, (-1, 1, 1))
+    places = np.arange(hessian.shape[-1])
+    found[:, places, places] = hessian[:, places, places]
+    return found
 
 
-def standardized(matrices: Values, deviation: Values) -> Values:
-    """[g, n, n] in units of the deviations [g, n]; what never moves is 0."""
-    inverse = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1.0), 0.0)
-    return matrices * inverse[:, :, None] * inverse[:, None, :]
+def norms(matrices: Values, deviation: Values) -> Values:
+    """The squared Frobenius norm of each [g, n, n] in units of the deviations [g, n]; what never
+    moves is 0."""
+    weight = _weights(deviation)
+    return ((np.square(matrices) @ weight[..., None])[..., 0] * weight).sum(1)
 
 
-def beside_diagonal(matrices: Values) -> Values:
-    """[g, n, n] with zeros on the diagonals."""
-    return matrices * (1 - np.eye(matrices.shape[-1]))
+def norms_beside(matrices: Values, deviation: Values) -> Values:
+    """The same without the diagonals."""
+    own = np.diagonal(matrices, axis1=1, axis2=2) * _weights(deviation)
+    return np.maximum(norms(matrices, deviation) - np.square(own).sum(1), 0.0)
 
 
-def norms(matrices: Values) -> Values:
-    """The squared Frobenius norm of each, [g]."""
-    return np.square(matrices).sum((1, 2))
+def _weights(deviation: Values) -> Values:
+    """1 / deviation², 0 where nothing moves."""
+    moves = deviation > 0
+    return np.where(moves, 1 / np.square(np.where(moves, deviation, 1.0)), 0.0)
 
 
 def _from_mean(vectors: Values, mean: Values) -> Values:

@@ -62,23 +62,13 @@ def to_nearest(w: Values, seen: Moments, grid: Grid) -> Rounded:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Rounds for what the layer would give on the inputs that it has."""
-
-    search: Search
-
-    def __call__(self, w: Values, seen: Moments, grid: Grid) -> Rounded:
-        """Integers for w itself."""
-        return Rounded(self.search(w, damped(seen.hessian, DAMPING), grid), w)
-
-
-@dataclass(frozen=True)
 class Repaired:
     """Rounds for what the layer gives in the real network, on the inputs that it has.
 
     The rows that come nearest to that are w + (A⁻¹ Cᵀ)ᵀ w: they make good what errors of layers
     before can be told from the inputs, and are then rounded like any rows (the asymmetric form of
-    Nagel et al., arXiv 2004.10568, equation 25, solved before the grid is looked at).
+    Nagel et al., arXiv 2004.10568, section 3.3, solved before the grid is looked at). Where the
+    samples do not agree on a C it shrinks to zero, and w itself is rounded.
     """
 
     search: Search
@@ -112,9 +102,7 @@ def _no_worse(w: Values, found: Values, hessian: Values, grid: Grid) -> Values:
 NEAREST = "nearest"
 POLICIES: Mapping[str, Policy] = {
     NEAREST: Policy((to_nearest,)),
-    "gptq": Policy((to_nearest, Kept(fed_back), Repaired(fed_back))),
-    "learned": Policy((to_nearest, Kept(learned), Repaired(learned))),
-    "best": Policy(
-        (to_nearest, Kept(fed_back), Repaired(fed_back), Kept(learned), Repaired(learned))
-    ),
+    "gptq": Policy((to_nearest, Repaired(fed_back))),
+    "learned": Policy((to_nearest, Repaired(learned))),
+    "best": Policy((to_nearest, Repaired(fed_back), Repaired(learned))),
 }

@@ -84,6 +84,44 @@ def test_the_new_weights_stay_where_they_are_when_they_are_quantized_again():
     assert all(np.array_equal(a, b) for a, b in zip(arrays, again, strict=True))
 
 
+KINDS = """
+    def kinds(x: f32[1, 8, 8, 8]):
+        w1: f32[8, 1, 3, 3] = const(...)
+        c1: f32[1, 8, 8, 8] = conv(x, w1, pads=(1, 1, 1, 1), groups=8)
+        r1: f32[1, 8, 8, 8] = relu(c1)
+        w2: f32[16, 4, 3, 3] = const(...)
+        c2: f32[1, 16, 8, 8] = conv(r1, w2, pads=(1, 1, 1, 1), groups=2)
+        w3: f32[16, 8, 2, 2] = const(...)
+        c3: f32[1, 8, 16, 16] = conv_transpose(c2, w3, stride=(2, 2))
+        t3: f32[8, 256] = reshape(c3, shape=(8, 256))
+        w4: f32[256, 8] = const(...)
+        y: f32[8, 8] = mat_mul(t3, w4)
+        return y
+"""
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "learned", "best"])
+@pytest.mark.parametrize("scheme", ["W4A8", "W3A8-g16"])
+def test_every_kind_of_contraction_is_rounded(scheme: str, rounding: str):
+    widths, real = parse_widths(scheme), read(KINDS)
+    samples = [(x.repeat(2, 1)[:, :8],) for (x,) in small(12)]
+    marked = Specify(Recipe(widths=WidthRule(widths, widths, widths))).run(real)
+    plain = Calibrate(collect(marked, observed(marked), samples[:8])).run(marked)
+    near = CorrectBias(samples[:8]).run(plain)
+    found = RoundWeights(POLICIES[rounding], samples[:8]).run(plain)
+    unseen = [(x, real.run(*x)[0]) for x in samples[8:]]
+
+    def noise(graph: Graph) -> float:
+        return sum(float(np.square(graph.run(*x)[0] - y).sum()) for x, y in unseen)
+
+    assert noise(found) < 0.85 * noise(near)
+
+
+def small(count: int) -> list[tuple[Array, ...]]:
+    """A corner of each picture."""
+    return [(x[:, :, :8, :8],) for (x,) in smooth(count, seed=3)]
+
+
 @given(st.floats(2.0**-100, 2.0**20, width=32), st.integers(2, 8), st.integers(1, 63))
 def test_a_grid_point_in_float32_is_its_own_nearest_integer(scale: float, bits: int, step: int):
     elem = Scalar(f"i{bits}")
