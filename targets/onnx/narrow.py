@@ -20,7 +20,7 @@ from qcompile.numerics.packing import pack, packed_size
 from qcompile.targets.onnx.model import Held, Writer
 
 PLANES = (4, 2, 1)
-WORTH = 512  # bytes that packing must save to be done
+WORTH = 1024  # bytes that packing must save to be done: what unpacks takes some, too
 
 
 def is_narrow(node: Node) -> bool:
@@ -75,11 +75,15 @@ def arranged(
         )  # fmt: skip
         planes.append((stored, wide))
         part = _spread(w, stored, wide, count)
+        if wide != bits:
+            part = w.op("Reshape", [part, w.constant(shape, np.int64)])
         if before:
             raised = w.op("BitShift", [part, w.constant(before, np.uint8)], direction="LEFT")
             part = w.op("Add", [total, raised], since=14)
         total, before = part, before + wide
-    return w.op("Reshape", [total, w.constant(shape, np.int64)]), tuple(planes)
+    if len(planes) == 1:
+        total = w.op("Reshape", [total, w.constant(shape, np.int64)])
+    return total, tuple(planes)
 
 
 def _plane(values: Array, before: int, wide: int) -> Array:
@@ -88,11 +92,11 @@ def _plane(values: Array, before: int, wide: int) -> Array:
 
 
 def _spread(w: Writer, stored: str, wide: int, count: int) -> str:
-    """u8[bytes, 1] → u8[count]: each element shifted to the top of its byte, then down."""
+    """u8[bytes, 1] → u8 of `count` elements: each shifted to the top of its byte, then down."""
     up = w.constant([range(8 - wide, -1, -wide)], np.uint8)
     high = w.op("BitShift", [stored, up], direction="LEFT")
     low = w.op("BitShift", [high, w.constant(8 - wide, np.uint8)], direction="RIGHT")
-    flat = w.op("Reshape", [low, w.constant([-1], np.int64)])
     if count % (8 // wide) == 0:
-        return flat
+        return low
+    flat = w.op("Reshape", [low, w.constant([-1], np.int64)])
     return w.op("Slice", [flat, w.constant([0], np.int64), w.constant([count], np.int64)])

@@ -39,20 +39,20 @@ def grouped(*shape: int, axis: int, group: int) -> Const:
     return const(plain.array, elem=plain.elem, unit=unit, name="w")
 
 
-IMAGE, ROWS, REALS = ints("u8", 1, 32, 6, 6, zero=7), ints("u8", 3, 70, zero=9), reals(3, 70)
+IMAGE, ROWS, REALS = ints("u8", 1, 32, 6, 6, zero=7), ints("u8", 3, 140, zero=9), reals(3, 140)
 INDICES = Input(TensorType((3,), Scalar("i64")), name="i")
 CASES: Mapping[str, Node] = {
-    f"product, {elem}": MatMul(ROWS, narrow(70, 62, elem=elem, axis=1)) for elem in WIDTHS
+    f"product, {elem}": MatMul(ROWS, narrow(140, 62, elem=elem, axis=1)) for elem in WIDTHS
 } | {
     "convolution": Conv(IMAGE, narrow(21, 32, 3, 3, axis=0)),
     "grouped convolution": Conv(IMAGE, narrow(32, 16, 3, 3, axis=0), groups=2),
     "transposed": ConvTranspose(IMAGE, narrow(32, 9, 3, 3, axis=1), stride=(2, 2)),
-    "transposed in groups": ConvTranspose(IMAGE, narrow(32, 5, 3, 3), groups=4),
-    "steps": MatMul(ROWS, ExpandGroups(grouped(70, 62, axis=1, group=35))),
-    "steps of runs with a rest": MatMul(ROWS, ExpandGroups(grouped(70, 62, axis=1, group=32))),
+    "transposed in groups": ConvTranspose(IMAGE, narrow(32, 8, 3, 3), groups=4),
+    "steps": MatMul(ROWS, ExpandGroups(grouped(140, 62, axis=1, group=35))),
+    "steps of runs with a rest": MatMul(ROWS, ExpandGroups(grouped(140, 62, axis=1, group=32))),
     "steps of a convolution": Conv(IMAGE, ExpandGroups(grouped(20, 32, 3, 3, axis=0, group=40))),
-    "for reals": MatMul(REALS, Dequantize(narrow(70, 62, axis=1))),
-    "for reals, steps": MatMul(REALS, Dequantize(grouped(70, 62, axis=1, group=16))),
+    "for reals": MatMul(REALS, Dequantize(narrow(140, 62, axis=1))),
+    "for reals, steps": MatMul(REALS, Dequantize(grouped(140, 62, axis=1, group=16))),
     "rows of a table": Gather(narrow(90, 40), INDICES, 0),
 }
 
@@ -71,7 +71,7 @@ def test_onnxruntime_gives_the_interpreters_bits(case: str):
 def test_weights_for_reals_are_those_of_the_graph(case: str, tmp_path: Path):
     """Rows of the identity read the weights themselves."""
     graph = graph_of(CASES[case])
-    one = np.eye(3, 70, 5, dtype=np.float32)
+    one = np.eye(3, 140, 5, dtype=np.float32)
     program = OnnxProgram(emit_integer(graph, tmp_path).paths[0])
     np.testing.assert_array_equal(program.run({"x": one})["y0"], graph.run(one)[0])
 
@@ -101,7 +101,7 @@ def test_the_graph_reads_its_weights_from_the_model(case: str, tmp_path: Path):
 
 
 def test_weights_of_a_byte_are_found_though_they_are_moved_by_128(tmp_path: Path):
-    node = MatMul(ROWS, weights(RNG, 70, 62, axis=1))
+    node = MatMul(ROWS, weights(RNG, 140, 62, axis=1))
     kept = emit_integer(graph_of(node), tmp_path).kept[weight_of(node).data.digest]
     assert kept.less == 128
     assert holds(kept, tmp_path, weight_of(node).data)
@@ -117,9 +117,9 @@ def test_little_constants_are_stored_as_they_are(tmp_path: Path):
 @pytest.mark.parametrize("elem", ["i4", "i8"])
 def test_pairs_hold_their_weights_as_integers(elem: str, tmp_path: Path):
     """Instead of the reals that the calibrated graph has."""
-    w = const(RNG.normal(0, 1, (70, 62)).astype(np.float32), name="w")
+    w = const(RNG.normal(0, 1, (140, 62)).astype(np.float32), name="w")
     unit = Affine(tuple(float(s) for s in RNG.uniform(0.1, 0.2, 62)), axis=1)
-    real = graph_of(MatMul(reals(3, 70), FakeQuant(w, Scalar(elem), unit)))
+    real = graph_of(MatMul(reals(3, 140), FakeQuant(w, Scalar(elem), unit)))
     graph = with_stored_weights(real)
     written = emit_qdq(graph, tmp_path)
     write_graph(graph, tmp_path, written.kept)
@@ -127,7 +127,7 @@ def test_pairs_hold_their_weights_as_integers(elem: str, tmp_path: Path):
     np.testing.assert_array_equal(
         read_graph(tmp_path).run(*given.values())[0], real.run(*given.values())[0]
     )
-    assert stored(tmp_path) < 70 * 62 * Scalar(elem).bits / 8 + 500
+    assert stored(tmp_path) < 140 * 62 * Scalar(elem).bits / 8 + 500
     assert (tmp_path / "blobs.bin").stat().st_size < 1000
     model = onnx.load(str(tmp_path / "model.onnx"))
     kinds = [n.op_type for n in model.graph.node]
