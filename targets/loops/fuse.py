@@ -32,6 +32,7 @@ from qcompile.ir.ops.reduce import (
 )  # fmt: skip
 from qcompile.ir.ops.resize import ResizeLinear
 from qcompile.ir.ops.source import Const, Input
+from qcompile.ir.types import F32
 
 POINTWISE = (
     p.Unary, p.Cast, Binary, Prelu, Where, Requantize, Lut, Quantize, Dequantize, FakeQuant,
@@ -41,19 +42,23 @@ ROWS = (
     SoftmaxInteger, Softmax, LogSoftmax, LayerNorm, RmsNorm, InstanceNorm, LocalResponseNorm,
     Arg, ReduceProd, ReduceL2, ReduceLogSumExp,
 )  # fmt: skip
+FOLDS = (ReduceSum, ReduceMean, ReduceMax, ReduceMin)
 ROOTS = (
-    Conv, ConvTranspose, MatMul, MaxPool, AveragePool, ReduceSum, ReduceMean, ReduceMax, ReduceMin,
-    ResizeLinear, Hadamard, *ROWS,
+    Conv, ConvTranspose, MatMul, MaxPool, AveragePool, *FOLDS, ResizeLinear, Hadamard, *ROWS,
 )  # fmt: skip
 
 
 @dataclass(eq=False)
 class Group:
-    """What one step computes: `head` is written, `root` (if any) reduces, the rest is pointwise."""
+    """What one step computes: `head` is written, `root` (if any) reduces, the rest is pointwise.
+
+    `before`: functions of reals that the root reads through, the one next to it first.
+    """
 
     head: Node
     root: Node | None = None
     members: set[Node] = field(default_factory=set[Node])
+    before: list[p.Unary] = field(default_factory=list[p.Unary])
 
     def graph(self) -> Graph:
         """The group as a graph of its own: the law its kernel is tested against."""
@@ -93,6 +98,8 @@ def groups(graph: Graph) -> tuple[Group, ...]:
         elif not isinstance(node, POINTWISE):
             group.root = node
         group.members.add(node)
+        if isinstance(node, p.Unary) and _feeds(node, graph, home):
+            group.before.append(node)
         home[node] = group
     ordered: dict[Group, None] = {}
     heads = {id(g.head): g for g in home.values()}
@@ -110,6 +117,10 @@ def _joined(node: Node, graph: Graph, home: dict[Node, Group]) -> Group | None:
     if not graph.sole(node) or _enters(node, graph):
         return None
     (user,) = graph.users[node]
+    if _feeds(node, graph, home):
+        return home[user]
+    if user in home[user].before:
+        return None
     if not isinstance(user, POINTWISE) or user.type.shape != node.type.shape:
         return None
     if isinstance(user, Dequantize) and user in graph.results:
@@ -118,6 +129,14 @@ def _joined(node: Node, graph: Graph, home: dict[Node, Group]) -> Group | None:
         return home[user]
     takes = isinstance(node, ROOTS) and home[user].root is None
     return home[user] if takes else None
+
+
+def _feeds(node: Node, graph: Graph, home: dict[Node, Group]) -> bool:
+    """A function of reals that only a reduction reads, place by place."""
+    if not isinstance(node, p.Unary) or not graph.sole(node) or node.type.elem != F32:
+        return False
+    (user,) = graph.users[node]
+    return node.x.type.elem == F32 and (isinstance(user, FOLDS) or user in home[user].before)
 
 
 def _enters(node: Node, graph: Graph) -> bool:

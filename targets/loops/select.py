@@ -21,7 +21,7 @@ from qcompile.ir.types import TensorType
 from qcompile.targets.loops.draft import External, Step_, Value
 from qcompile.targets.loops.fuse import POINTWISE, ROWS, Group, groups
 from qcompile.targets.loops.layout import Layout, channels_last, dense, merge_halos, row_major
-from qcompile.targets.loops.lower.fold import pool, pool_fill, pool_halo, reduce
+from qcompile.targets.loops.lower.fold import folded, pool, pool_fill, pool_halo, reduce
 from qcompile.targets.loops.lower.hadamard import innermost, turn
 from qcompile.targets.loops.lower.movement import move
 from qcompile.targets.loops.lower.picture import interleave, is_picture
@@ -185,7 +185,7 @@ def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
     if isinstance(group.root, Hadamard):
         return ctx.packed(shape, innermost(group.root), elem)
     if isinstance(group.root, ReduceSum | ReduceMean | ReduceMax | ReduceMin):
-        return _reduced_layout(ctx, group.root, shape, elem)
+        return _reduced_layout(ctx, group, group.root, shape, elem)
     for node in group.reads:
         value = ctx.value(node)
         mine = not isinstance(value.where, External) and not isinstance(node, Const)
@@ -197,11 +197,12 @@ def _layout(ctx: Lowering, group: Group, hints: set[Node]) -> Layout:
 
 def _reduced_layout(
     ctx: Lowering,
+    group: Group,
     root: ReduceSum | ReduceMean | ReduceMax | ReduceMin,
     shape: tuple[int, ...],
     elem: str,
 ) -> Layout:
-    order = ctx.value(root.x).layout.order
+    order = ctx.value(folded(group)).layout.order
     if root.keepdims:
         return ctx.packed(shape, order, elem)
     kept = [a for a in range(len(order)) if a not in root.axes]

@@ -19,6 +19,7 @@ from qcompile.targets.loops.geometry import Axis, conv_axes, under
 from qcompile.targets.loops.layout import channels_last
 from qcompile.targets.loops.lowering import Lowering
 from qcompile.targets.loops.pointwise import stored
+from qcompile.targets.loops.real import unary
 from qcompile.targets.loops.weights import zero_of
 
 Numbers = NDArray[Any]
@@ -118,13 +119,15 @@ def reduce(ctx: Lowering, group: Group) -> None:
     """A sum, mean or extremum over axes and what is fused behind it."""
     node = group.root
     assert isinstance(node, ReduceSum | ReduceMean | ReduceMax | ReduceMin)
-    x, target = ctx.value(node.x), ctx.allocate(group.head)
+    x, target = ctx.value(folded(group)), ctx.allocate(group.head)
     shape = static(node.type.shape)
     draft = reducing(ctx, node, node.axes, x, target)
     number = reduced_view(draft, x, static(node.x.type.shape), node.axes, node.keepdims)
     chain = ctx.chain(group, draft)
     count = int(np.prod(draft.inner))
     body: e.Expr = load_of(number, x.elem)
+    for function in reversed(group.before):
+        body = unary(function, body)
     if isinstance(node, Summation):
         combine, zero = "add", zero_of(node.x)
         init = e.imm(0.0, "f32") if x.elem == "f32" else e.imm(-zero * count)
@@ -143,6 +146,12 @@ def reduce(ctx: Lowering, group: Group) -> None:
         group.head, draft, target, chain.expr(group.head), inner=draft.inner, body=body,
         combine=combine, init=init,
     )  # fmt: skip
+
+
+def folded(group: Group) -> Node:
+    """The value in memory that a reduction reads."""
+    assert group.root is not None
+    return group.before[-1].x if group.before else group.root.operands[0]
 
 
 def reducing(ctx: Lowering, node: Node, axes: Sequence[int], x: Value, target: Value) -> Draft:

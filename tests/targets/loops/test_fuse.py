@@ -6,8 +6,10 @@ from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add
 from qcompile.ir.ops.integer import requantize
 from qcompile.ir.ops.linear import Conv
+from qcompile.ir.ops.pointwise import Abs, Clip, Exp
 from qcompile.ir.ops.pool import MaxPool
 from qcompile.ir.ops.quant import Dequantize, Quantize
+from qcompile.ir.ops.reduce import ReduceMax, ReduceSum
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import I8, I32, U8, f32
 from qcompile.ir.unit import per_tensor
@@ -67,3 +69,19 @@ def test_a_group_is_a_graph_of_its_own():
     own = group.graph()
     inputs = drawn(own)
     np.testing.assert_array_equal(own.run(*inputs)[0], graph.run(*inputs)[0])
+
+
+def test_functions_that_only_a_reduction_reads_join_it():
+    x = Input(f32(4, 32), name="x")
+    power, size = Exp(x), Abs(Exp(x))
+    top = Clip(ReduceMax(Abs(power), (1,)), lo=0.5)
+    (group,) = groups(graph_of(top))
+    assert (group.reads, [n.op for n in group.before]) == ((x,), ["abs", "exp"])
+    assert len(groups(graph_of(ReduceMax(size, (1,)), size))) == 2
+
+
+def test_a_sum_of_two_values_is_written_before_it_is_reduced():
+    x, y = Input(f32(4, 32), name="x"), Input(f32(4, 32), name="y")
+    total = Add(x, y)
+    first, second = groups(graph_of(ReduceSum(Abs(total), (1,))))
+    assert (first.head, second.reads) == (total, (total,))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from qcompile.ir.ops.pointwise import Abs, Clip, Exp, Neg
 from qcompile.ir.ops.reduce import ReduceMax, ReduceMean, ReduceMin, ReduceProd, ReduceSum
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import F32, I32, Scalar, TensorType
@@ -49,3 +50,16 @@ def test_neighbours_fill_a_register(isa: Isa, width: int):
 def test_a_short_row_or_one_that_is_spread_out_is_taken_one_by_one():
     assert schedule(row_sums(15), AVX512_VNNI).abreast == 1
     assert schedule(row_sums(40, step=3), AVX512_VNNI).abreast == 1
+
+
+@every_isa
+def test_a_scale_of_each_row_is_the_interpreters(isa: Isa, tmp_path: Path):
+    rows = [Input(TensorType((5, length), F32), name=f"x{length}") for length in LENGTHS]
+    peaks = [Clip(ReduceMax(Abs(x), (1,)), lo=2.0**-100) for x in rows]
+    columns = [ReduceMax(Abs(x), (0,), keepdims=False) for x in rows]
+    same_bits(graph_of(*peaks, *columns), tmp_path, isa)
+
+
+def test_functions_are_applied_in_their_order(tmp_path: Path):
+    x = Input(TensorType((5, 40), F32), name="x")
+    nearly(graph_of(ReduceSum(Abs(Neg(Exp(x))), (1,)), ReduceMax(Neg(Abs(x)), (1,))), tmp_path)
