@@ -19,7 +19,7 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.linear import Conv, ConvTranspose, MatMul
 from qcompile.ir.types import Array
-from qcompile.numerics.hadamard import additions, block_size
+from qcompile.numerics.hadamard import additions, block_size, construction
 from qcompile.numerics.spreading import spread
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.each import Each, uncounted
@@ -172,4 +172,4 @@ def _orders(size: int) -> Iterator[int]:
 def _price(site: OnlineSite, order: int) -> str:
     count = site.size // order * additions(order)
     sides = "" if site.partner is None else " of both factors"
-    return f"{count} additions for each vector{sides}"
+    return f"{construction(order)}, {count} additions for each vector{sides}"

@@ -44,7 +44,7 @@ def test_signs_are_in_the_weights_of_what_it_reads():
 def test_its_price_is_told():
     _, (note, _) = rotated(stream(outlier=1.0))
     assert (note.role, note.choice) == ("R4", "online hadamard of 32")
-    assert note.reason == f"{64 * 5} additions for each vector"
+    assert note.reason == f"Sylvester of 32, {64 * 5} additions for each vector"
 
 
 def test_what_does_not_pay_is_left_alone():

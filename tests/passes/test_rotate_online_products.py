@@ -49,7 +49,7 @@ def test_the_function_stays():
 
 def test_its_price_is_that_of_both_factors():
     _, (note,) = rotated(attention(outlier=20.0))
-    assert note.reason == "64 additions for each vector of both factors"
+    assert note.reason == "Sylvester of 16, 64 additions for each vector of both factors"
 
 
 def test_even_factors_are_left_alone():
