@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qcompile.options import ROUNDINGS
 from qcompile.passes.rounding.grid import Grid
 from qcompile.passes.rounding.policy import (
     POLICIES,
@@ -19,6 +20,10 @@ from tests.passes.rounding.test_gptq import grid, weights
 from tests.passes.rounding.test_moments import drawn, gathered
 
 NAMES = pytest.mark.parametrize("name", ["gptq", "learned", "best"])
+
+
+def test_the_options_offer_them_all():
+    assert tuple(POLICIES) == ROUNDINGS
 
 
 @NAMES
