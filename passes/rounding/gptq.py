@@ -38,7 +38,7 @@ def gptq(w: Values, hessian: Values, grid: Grid) -> Values:
 def damped(hessian: Values, share: float) -> Values:
     """H + share · mean(diag H) · I; the identity for an H of zeros."""
     mean = diagonal(hessian).mean(1)
-    places, found = np.arange(hessian.shape[-1]), hessian.copy()
+    found, places = hessian.copy(), range(hessian.shape[-1])
     found[:, places, places] += np.where(mean > 0, share * mean, 1.0)[:, None]
     return found
 

@@ -103,7 +103,7 @@ def doubt(spread: Values, norm: Values, count: int) -> Values:
 def weakened(hessian: Values, share: Values | float) -> Values:
     """`hessian` [g, n, n] with what is beside the diagonal multiplied by `share`, one or [g]."""
     found = hessian * np.reshape(share, (-1, 1, 1))
-    places = np.arange(hessian.shape[-1])
+    places = range(hessian.shape[-1])
     found[:, places, places] = hessian[:, places, places]
     return found
 
