@@ -27,7 +27,7 @@ from qcompile.passes.each import Each, uncounted
 from qcompile.targets.base import Computing, InParts
 
 REAL: Final = 2.0**-18  # of a result's norm: 64 units in the last place of float32
-AT_ONCE: Final = 1 << 26  # bytes of values that a part of the program computes
+AT_ONCE: Final = 1 << 24  # bytes of values that a part of the program computes
 
 EXACT: Final[tuple[type[Node], ...]] = (
     Quantize, Dequantize,

@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NEVER = "no step is called so"
-MOMENTS = ["rotating at sites: 1 of", "recipe", "scaling weights: 5 of", "building kernels"]
+MOMENTS = [
+    "looking at activations: 9 of",
+    "rotating at sites: 1 of",
+    "recipe",
+    "scaling weights: 5 of",
+    "building kernels",
+    "verifying the artifact",
+]
 
 
 def compiling(folder: Path, *words: str) -> int:
