@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -62,13 +64,45 @@ def quiet() -> Generator[None]:
 def _load_file(path: Path) -> ExportedProgram:
     if not path.is_file():
         raise ReadError(f"{path}: no such file")
-    try:
-        with quiet():
+    with quiet(), _overheard("torch.export") as remarks:
+        try:
             return torch.export.load(path)
-    except Exception as error:  # torch's own, zip's, json's, pickle's
-        raise BadModel(
-            f"{path}: not an archive of torch.export.save: {_first_line(error)}"
-        ) from error
+        except Exception as error:  # torch's own, zip's, json's, pickle's
+            strange = _UNRESOLVED.search("\n".join(remarks))
+            if strange is None:
+                why = f"not an archive of torch.export.save: {_first_line(error)}"
+            else:
+                why = (
+                    f"has the operator {strange[1]}, which only the library that registers it "
+                    "knows: export the model without it, or to ONNX"
+                )
+            raise BadModel(f"{path}: {why}") from error
+
+
+_UNRESOLVED = re.compile(r"failed to resolve torch\.ops\.(\S+?)(?:\.default)? to an operator")
+
+
+@contextmanager
+def _overheard(logger: str) -> Generator[list[str]]:
+    """Inside, what torch logs under this name is kept, with its causes, instead of printed."""
+    remarks: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        causes = record.exc_info[1:2] if record.exc_info else ()
+        remarks.extend([record.getMessage(), *map(_whole_story, causes)])
+        return False
+
+    own = logging.getLogger(logger)
+    own.addFilter(keep)
+    try:
+        yield remarks
+    finally:
+        own.removeFilter(keep)
+
+
+def _whole_story(error: BaseException | None) -> str:
+    """Its text, and that of what caused it."""
+    return "" if error is None else f"{error}\n{_whole_story(error.__cause__)}"
 
 
 def _load_callable(spec: str, shapes: Shapes, inputs: Inputs | None) -> Loaded:

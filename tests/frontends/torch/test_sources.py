@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from comparing import agree, noise
+from comparing import Function, agree, noise
 from torch import nn
 from torch.export import ExportedProgram
 
@@ -155,3 +155,14 @@ def test_file_that_is_no_program(folder: Path, spoil: Any) -> None:
     with pytest.raises(BadModel, match=r"bad.pt2: not an archive of torch.export.save") as error:
         read_torch("bad.pt2")
     assert "\n" not in str(error.value)
+
+
+def test_operator_that_no_one_here_knows(folder: Path) -> None:
+    with torch.library._scoped_library("elsewhere", "FRAGMENT") as library:
+        library.define("twice(Tensor x) -> Tensor")
+        library.impl("twice", lambda x: x * 2, "CompositeExplicitAutograd")
+        twice: Any = torch.ops.elsewhere.twice
+        program = torch.export.export(Function(lambda x: twice(x) + 1), (noise(2, 3),))
+        torch.export.save(program, folder / "odd.pt2")
+    with pytest.raises(BadModel, match=r"odd.pt2: has the operator elsewhere\.twice, which only"):
+        read_torch("odd.pt2")
