@@ -167,6 +167,8 @@ def _with(found: Agreement, node: Node, value: Array, computed: Array, *, new: b
     if difference is None:
         return found
     error = relative_error(value, computed)
+    if error == 0:  # zeros of different signs
+        return found
     if not isinstance(node, EXACT) and value.dtype.kind == "f" and error <= REAL:
         better = error <= found.farthest
         return found if better else replace(found, farthest=error, where=_called(node))

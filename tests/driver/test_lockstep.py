@@ -1,6 +1,7 @@
 """Operators of an artifact on the interpreter's operands: equal, and found where they are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from qcompile.check import verify
 from qcompile.driver import compile_model
 from qcompile.golden import compare_golden
 from qcompile.ir.graph import Graph
-from qcompile.ir.ops.binary import Add, Mul
+from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Add, Mul, Sub
+from qcompile.ir.ops.norm import RmsNorm
+from qcompile.ir.ops.pointwise import Neg
 from qcompile.ir.ops.quant import Dequantize, Quantize
 from qcompile.ir.ops.source import Input
 from qcompile.ir.types import F32, I8, TensorType
@@ -23,6 +27,7 @@ from qcompile.models.llama import Shape
 from qcompile.models.llama_shape import llama_graph
 from qcompile.options import Options
 from qcompile.program.graph_file import read_graph
+from qcompile.targets.base import Computing
 from qcompile.targets.onnx.program import OnnxProgram
 from qcompile.targets.onnx.target import OnnxRuntime
 
@@ -156,3 +161,57 @@ def test_integers_inside_are_no_edges():
     edges = cut_edges(graph)
     assert list(edges) == [x, back]
     assert sources(back, edges) == (x,)
+
+
+@dataclass(frozen=True)
+class Off:
+    """A program that computes what the graph does, and adds to one value."""
+
+    at: str
+    by: float
+
+    def part(self, graph: Graph, given: Sequence[Node], wanted: Sequence[Node]) -> Computing:
+        def compute(values: Mapping[Node, np.ndarray]) -> dict[Node, np.ndarray]:
+            known = dict(values)
+            for node in graph.nodes:
+                if node not in known and all(operand in known for operand in node.operands):
+                    known[node] = node.evaluate(*(known[o] for o in node.operands))
+            return {node: known[node] + self.off(node, known[node].dtype) for node in wanted}
+
+        return compute
+
+    def off(self, node: Node, dtype: np.dtype) -> np.ndarray:
+        return np.array(self.by if node.name == self.at else -0.0).astype(dtype)
+
+
+ULP = 2.0**-23
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [
+        (Off("", 0), 0),
+        (Off("whole", 1), 1),
+        (Off("double", 2 * ULP), 1),
+        (Off("norm", 2 * ULP), 0),
+        (Off("norm", 64 * ULP), 1),
+        (Off("none", ULP), 1),
+    ],
+    ids=str,
+)
+def test_a_program_that_is_off_is_found_out(program, found):
+    x = Input(TensorType((4,), F32), name="x")
+    double = Add(x, x, name="double")
+    norm = RmsNorm(double, axis=0, name="norm")
+    none = Sub(x, x, name="none")
+    whole = Quantize(double, I8, per_tensor(0.5), name="whole")
+    outputs = (("norm", norm), ("none", none), ("whole", whole))
+    agreed = lockstep(Graph("g", (x,), outputs), program, [[np.ones(4, np.float32)]])
+    assert len(agreed.differences) == found
+    assert (agreed.integers, agreed.reals) == (1, 3)
+
+
+def test_zeros_of_either_sign_are_alike():
+    x = Input(TensorType((1,), F32), name="x")
+    graph = Graph("g", (x,), (("y", Neg(x, name="y")),))
+    assert lockstep(graph, Off("y", 0), [[np.zeros(1, np.float32)]]).differences == ()
