@@ -27,7 +27,7 @@ from qcompile.models.llama import Shape
 from qcompile.models.llama_shape import llama_graph
 from qcompile.options import Options
 from qcompile.program.graph_file import read_graph
-from qcompile.targets.base import Computing
+from qcompile.targets.base import Computing, InParts
 from qcompile.targets.onnx.program import OnnxProgram
 from qcompile.targets.onnx.target import OnnxRuntime
 
@@ -55,6 +55,7 @@ def graph(artifact: Artifact) -> Graph:
 
 def agreement(artifact: Artifact, graph: Graph, tokens, **how) -> Agreement:
     samples = [[sample["tokens"]] for sample in tokens[:2]]
+    assert isinstance(artifact.runtime, InParts)
     return lockstep(graph, artifact.runtime, samples, **how)
 
 
