@@ -79,9 +79,8 @@ class Rotate(Pass):
     def run(self, graph: Graph) -> Graph:
         """The same function; itself where no rotation gains."""
         survey = Survey(graph)
-        sites = {site: judges(graph, site) for site in survey.rotations if takes_any(site)}
-        if self.samples:
-            sites = self._with_products(graph, sites)
+        reached = {site: judges(graph, site) for site in survey.rotations if takes_any(site)}
+        sites = self._with_products(graph, reached)
         idle = [site for site, own in sites.items() if not (own.readers or own.products)]
         for site, reason in left_alone(survey, idle):
             self.tell(Note(self.name, site.name, site.role, reason=reason))

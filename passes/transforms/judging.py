@@ -38,6 +38,7 @@ class Judges:
     readers: tuple[Reader, ...]
     writers: tuple[Writer, ...] = ()
     products: tuple[tuple[Meeting, ProductProbe], ...] = ()
+    factors: tuple[tuple[Factor, Values], ...] = ()
 
     @property
     def nodes(self) -> tuple[Contraction, ...]:
@@ -47,7 +48,7 @@ class Judges:
     @property
     def count(self) -> int:
         """How many judge."""
-        return len(self.readers) + len(self.writers) + len(self.products)
+        return sum(map(len, (self.readers, self.writers, self.products, self.factors)))
 
 
 def judges(graph: Graph, site: Site) -> Judges:
@@ -74,6 +75,7 @@ def _rows(own: Judges, probes: Probes, changes: Sequence[Change]) -> Iterator[li
     yield from (_read_errors(r, probes[r.node], changes) for r in own.readers)
     yield from (_written_errors(w, probes[w.node], changes) for w in own.writers)
     yield from (_product_errors(*met, changes) for met in own.products)
+    yield from (factor.errors(shares, changes) for factor, shares in own.factors)
 
 
 def weight_errors(
@@ -81,7 +83,8 @@ def weight_errors(
 ) -> tuple[float, list[float]]:
     """The relative errors of the weights alone, as `errors` has them: what is known without
     samples."""
-    rows = [_written_errors(w, probes[w.node], changes) for w in (*own.readers, *own.writers)]
+    rows = [[0.0] * (1 + len(changes))]
+    rows += [_written_errors(w, probes[w.node], changes) for w in (*own.readers, *own.writers)]
     before, *after = (sum(column, 0.0) for column in zip(*rows, strict=True))
     return before, after
 

@@ -117,6 +117,19 @@ def test_factors_that_meet_in_a_product_are_turned_for_nothing():
     assert difference(graph, after, vectors()) < 1e-5
 
 
+def test_factors_that_meet_are_turned_without_samples_too():
+    graph = factors(outlier=30.0)
+    (note,) = told(graph, Rotate("hadamard"))
+    assert (note.site, note.choice) == ("q", "hadamard")
+    assert difference(graph, Rotate("hadamard").run(graph), vectors()) < 1e-5
+
+
+def test_factors_of_a_product_of_reals_are_left_alone_and_told():
+    recipe = Recipe(widths=WidthRule(parse_widths("W4A16")))
+    (note,) = told(factors(outlier=30.0), Rotate("hadamard", samples=vectors(), recipe=recipe))
+    assert (note.choice, note.reason) == ("none", "nothing quantized reads it")
+
+
 def test_what_blocks_a_stream_is_told():
     found: list[Note] = []
     Rotate(samples=samples(), recipe=FOUR_BITS, tell=found.append).run(stream())
