@@ -13,6 +13,7 @@ from qcompile.ir.ops.shape import Gather
 from qcompile.ir.ops.source import Const, Input
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.dynamic_products import Scaled, dynamic_product, is_dynamic
+from qcompile.passes.each import Each, uncounted
 from qcompile.passes.forms import Forms
 from qcompile.passes.integer_forms import integer_form
 from qcompile.passes.invariants import CALIBRATED, INTEGER
@@ -33,6 +34,7 @@ class Quantize(Pass):
     keeps: ClassVar[Meaning] = Meaning.NOT
 
     recipe: Recipe = field(default_factory=Recipe)
+    each: Each = field(default=uncounted, repr=False)
 
     def run(self, graph: Graph) -> Graph:
         """One walk, operands first."""
@@ -40,7 +42,7 @@ class Quantize(Pass):
             return graph
         forms = Forms(graph)
         scaled: dict[Node, Scaled] = {}
-        for node in graph.nodes:
+        for node in self.each(graph.nodes, "quantizing operations"):
             if not _place_inner(node, forms, scaled):
                 _place(node, forms, self.recipe)
         return graph.map_outputs(forms.real)

@@ -32,7 +32,7 @@ def quantized(
         (Calibrate(evidence.statistics, evidence.threads, each), correct), frozenset({SPECIFIED})
     )
     calibrated = settle.run(specified, watch)
-    integer = Pipeline((Quantize(recipe),), settle.gives).run(calibrated, watch)
+    integer = Pipeline((Quantize(recipe, each),), settle.gives).run(calibrated, watch)
     return Stages(real, calibrated, integer)
 
 
