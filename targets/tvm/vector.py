@@ -19,6 +19,7 @@ NAMES = {
     "i64": "int64",
     "f32": "float32",
 }
+BY_REALS = 1 << 50  # quotients up to here are found by doubles
 _FUNCTIONS: dict[str, Callable[[Tir], Tir]] = {
     "sqrt": T.sqrt,
     "sin": T.sin,
@@ -131,6 +132,8 @@ def _computed(x: e.Expr, at: Place) -> Tir:
 
 def _binary(x: e.Binary, at: Place) -> Tir:
     a, b = at.emit(x.a), at.emit(x.b)
+    if x.op == "div" and x.elem == "i64" and 0 <= x.lo < x.hi <= BY_REALS:
+        return _quotient_by_reals(a, b, at)
     if x.op == "div" and not x.is_float:
         return _quotient(a, b, x.elem, at)
     if x.op in _TESTS:
@@ -152,6 +155,18 @@ def _quotient(a: Tir, b: Tir, elem: str, at: Place) -> Tir:
     one = at.splat(1, elem)
     safe = T.Select(less, one, T.Select(zero, one, b))
     return T.Select(less, at.splat(0, elem) - a, T.truncdiv(a, safe))
+
+
+def _quotient_by_reals(a: Tir, b: Tir, at: Place) -> Tir:
+    """⌊a / b⌋, a not negative, 0 < b < 2^53: a quotient of doubles is off by one at most.
+
+    Processors divide registers of reals, and integers one by one.
+    """
+    real = at.kind("i64").replace("int", "float")
+    near = T.Bind(T.cast(T.cast(a, real) / T.cast(b, real), at.kind("i64")))
+    rest = T.Bind(a - near * b)
+    zero, one = at.splat(0, "i64"), at.splat(1, "i64")
+    return T.Select(rest < zero, near - one, T.Select(rest >= b, near + one, near))
 
 
 def _unary(x: e.Unary, at: Place) -> Tir:

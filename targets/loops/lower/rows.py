@@ -316,7 +316,8 @@ def _softmax_integer(view: Rows, node: SoftmaxInteger) -> None:
 
     def share(_: Draft, v: Given) -> e.Expr:
         scaled = _wide("shl", _widen(v[0]), _big(PROBABILITY_BITS))
-        return _wide("div", _wide("add", scaled, _wide("shr", v[1], _big(1))), v[1])
+        rounded = _wide("add", scaled, _wide("shr", v[1], _big(1)))
+        return e.Binary(0, 1 << PROBABILITY_BITS, "i64", "div", rounded, v[1])
 
     rest.end(share, total, bounds=(0, 1 << PROBABILITY_BITS))
 

@@ -29,6 +29,11 @@ def found(kind: type[p.Unary], x: Array, isa: Isa, folder: Path) -> Array:
     return value
 
 
+def eighteen(values: list[float]) -> Array:
+    """The values again and again: a register and more."""
+    return np.resize(np.array(values, np.float32), 18)
+
+
 def spread(low: float, high: float, *, count: int) -> Array:
     """Numbers over the range: some evenly, some as floats lie."""
     rng = np.random.default_rng(0)
@@ -71,10 +76,10 @@ def test_functions_are_within_units_of_the_last_place(
 def test_functions_at_their_ends(
     kind: type[p.Unary], x: list[float], wanted: list[float], isa: Isa, tmp_path: Path
 ):
-    value = found(kind, np.resize(np.float32(x), 18), isa, tmp_path)
-    np.testing.assert_array_equal(value, np.resize(np.float32(wanted), 18))
+    value = found(kind, eighteen(x), isa, tmp_path)
+    np.testing.assert_array_equal(value, eighteen(wanted))
 
 
 def test_small_numbers_keep_their_digits(tmp_path: Path):
-    x = np.float32([1e-45, 1e-40, 3e-39, 2e-38]).repeat(5)
+    x = eighteen([1e-45, 1e-40, 3e-39, 2e-38])
     np.testing.assert_allclose(found(p.Log, x, BEST, tmp_path), np.log(x), rtol=3e-7)
