@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from qcompile.ir.node import Node
@@ -83,6 +85,17 @@ def test_each_is_packed_and_found_again(case: str, tmp_path: Path):
     assert sum(plane.bits for plane in kept.planes) == weight.elem.bits
     assert holds(kept, tmp_path, weight.data)
     assert stored(tmp_path) < weight.data.size * (weight.elem.bits + 1) / 8 + 900
+
+
+@pytest.mark.parametrize("case", ["convolution", "product, i7", "steps", "for reals, steps"])
+def test_onnxruntime_unpacks_when_it_loads_the_model(case: str, tmp_path: Path):
+    emit_integer(graph_of(CASES[case]), tmp_path)
+    options: Any = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), options)
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "loaded.onnx")).graph.node}
+    assert kinds <= {"ConvInteger", "MatMulInteger", "MatMul", "Identity"}
 
 
 def stored(folder: Path) -> int:
