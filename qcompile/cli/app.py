@@ -193,7 +193,10 @@ def run_command(threads: int | None, **given: Any) -> None:
 @threads_option
 @json_option
 def verify_command(folder: Path, threads: int | None, as_json: bool) -> None:
-    """Golden vectors, bit for bit; names the first element that differs."""
+    """Golden vectors bit for bit, or every operator where reals lie between integers.
+
+    Names the first element that differs, or the operators that differ on equal operands.
+    """
     from qcompile.cli.running import verify_artifact
 
     verify_artifact(folder, threads=threads or default_threads(), as_json=as_json)
