@@ -63,7 +63,7 @@ def _place(indices: Sequence[Node], lengths: tuple[int, ...]) -> Node:
     """Σ index · (what one step along its axis skips); worked out where all are constants."""
     total: Node | None = None
     for k, (index, length) in enumerate(zip(indices, lengths, strict=True)):
-        own = _counted_from_front(index, length)
+        own = from_front(index, length)
         stride = prod(lengths[k + 1 :])
         own = own if stride == 1 else _times(own, stride)
         total = own if total is None else _plus(total, own)
@@ -71,7 +71,8 @@ def _place(indices: Sequence[Node], lengths: tuple[int, ...]) -> Node:
     return total
 
 
-def _counted_from_front(index: Node, length: int) -> Node:
+def from_front(index: Node, length: int) -> Node:
+    """Indices in i64, negative ones as what they count from the end."""
     if isinstance(index, Const):
         places = np.asarray(index.array).astype(np.int64)
         return const(np.where(places < 0, places + length, places))

@@ -7,6 +7,7 @@ import onnx
 from qcompile.frontends.onnx_attention import ATTENTION
 from qcompile.frontends.onnx_binary import BINARY
 from qcompile.frontends.onnx_call import Translator
+from qcompile.frontends.onnx_choose import CHOOSE
 from qcompile.frontends.onnx_einsum import EINSUM
 from qcompile.frontends.onnx_gather import GATHER
 from qcompile.frontends.onnx_linear import LINEAR
@@ -31,6 +32,7 @@ TRANSLATORS: dict[str, Translator] = {
     **SHAPE,
     **SLICE,
     **GATHER,
+    **CHOOSE,
     **REDUCE,
     **NORM,
     **WINDOW,

@@ -5,7 +5,7 @@
 
 import torch
 from comparing import compare, compare_function, noise
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as f
 
 
@@ -463,3 +463,22 @@ def test_several_indices_at_once() -> None:
         },
         noise(2, 3, 4, 5),
     )
+
+
+def test_writing_to_places() -> None:
+    places = torch.tensor([[2, 0], [1, 1]])
+
+    def written(x: Tensor) -> dict[str, Tensor]:
+        part, row = torch.zeros_like(x), x.clone()
+        part[:, 1:3] = x[:, :2] * 2
+        part[:, 3:] = x[:, 3:]
+        row[1] = 7.0
+        return {
+            "value": x.scatter(1, places, 9.0),
+            "source": x.scatter(1, places[:, :1], x[:, 3:]),
+            "computed": x.scatter(1, x.topk(2, 1).indices, 0.0),
+            "part": part,
+            "row": row,
+        }
+
+    compare_function(written, noise(2, 4))
