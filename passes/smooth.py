@@ -1,8 +1,8 @@
 """Activations are divided by scales that go into the weights around, where that is exact.
 
 The sites are found by analysis; a policy proposes scales for each, and the one that loses least
-when the contractions behind it are quantized is taken, none among them. Some policies centre
-channels first, where biases can take that up.
+when the contractions behind it, and what is multiplied in front of them, are quantized is taken,
+none among them. Some policies centre channels first, where biases can take that up.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
+from qcompile.passes.demand import demand, observed_widths
 from qcompile.passes.each import Each, uncounted
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
+from qcompile.passes.transforms.factors import Factor, factors, shares
 from qcompile.passes.transforms.judging import Judges, Probes, after, least
 from qcompile.passes.transforms.notes import Note, untold
 from qcompile.passes.transforms.probes import collect_probes
 from qcompile.passes.transforms.readers import Reader, Writer, readers, writers
 from qcompile.passes.transforms.shift import shifted
 from qcompile.passes.transforms.shifting import Chooser
-from qcompile.passes.transforms.smoothing import CENTRING, POLICIES, Seen, peaks
+from qcompile.passes.transforms.smoothing import CENTRING, POLICIES, Seen, believable, peaks
 from qcompile.passes.transforms.statistics import collect_channels
 
 Values = NDArray[Any]
@@ -81,36 +83,49 @@ class Smooth(Pass):
         sites = _apart({site: readers(graph, site) for site in scaling_sites(graph)})
         if not sites:
             return graph
-        edges = {site: _edges(site, own) for site, own in sites.items()}
+        bits = observed_widths(demand(graph, self.recipe))
+        met = {site: factors(site, own, bits) for site, own in sites.items()}
+        edges = {site: [*_edges(site, own), *met[site]] for site, own in sites.items()}
         every = [edge for own in edges.values() for edge in own]
         seen = iter(collect_channels(graph, every, self.samples, threads=self.threads))
         nodes = [r.node for own in sites.values() for r in own]
         probes = collect_probes(graph, nodes, self.samples, self.recipe, self.each)
         changes: list[tuple[ScalingSite, Change]] = []
         for site, own in self.each(list(sites.items()), "smoothing at sites"):
+            stats = {edge: next(seen) for edge in edges[site]}
             made = [_own(w, probes) for w in writers(graph, site)]
-            views = [_seen(site, own, next(seen), made, probes) for _ in edges[site]]
-            found = self._choose(site, own, views, probes)
+            views = [_seen(site, own, each, made, probes) for each in stats.values()]
+            found = self._choose(site, _judged(site, own, met[site], stats, probes), views, probes)
             if found is not None:
                 changes.append((site, found))
                 probes = after(probes, site, found)
         return with_changes(graph, changes) if changes else graph
 
     def _choose(
-        self,
-        site: ScalingSite,
-        own: Sequence[Reader],
-        views: Sequence[Seen],
-        probes: Probes,
+        self, site: ScalingSite, own: Judges, views: Sequence[Seen], probes: Probes
     ) -> Change | None:
         """The best candidate's change; None where no candidate gains."""
         policy = POLICIES[self.policy]
         candidates = (candidate for seen in views for candidate in policy(seen, self.alpha))
         tried = [(one.words, scaling(one.scales)) for one in candidates]
-        judged = Judges(tuple(own))
-        change, note = least(judged, probes, tried, Note(self.name, site.name, site.role))
+        change, note = least(own, probes, tried, Note(self.name, site.name, site.role))
         self.tell(note)
         return change
+
+
+def _judged(
+    site: ScalingSite,
+    own: Sequence[Reader],
+    met: Mapping[Member, int],
+    stats: Mapping[Member, Sequence[Channels]],
+    probes: Probes,
+) -> Judges:
+    """What reads the site, and factors of what is read with so many steps each."""
+    if not met:
+        return Judges(tuple(own))
+    parts = shares(site, own, probes)
+    found = [(Factor(m, tuple(stats[m]), steps), parts) for m, steps in met.items()]
+    return Judges(tuple(own), factors=tuple(found))
 
 
 def _apart(
@@ -141,7 +156,7 @@ def _seen(
     shape = (site.count, site.size)
     read = [peaks(r.weight.rows(probes[r.node].weights), shape) for r in own]
     return Seen(
-        _stacked([s.largest for s in stats], shape),
+        believable(_stacked([s.largest for s in stats], shape)),
         _stacked([s.magnitude for s in stats], shape),
         np.maximum.reduce(read),
         np.maximum.reduce([peaks(rows, shape) for rows in made]) if made else np.ones(shape),

@@ -13,6 +13,7 @@ from qcompile.ir.node import Node
 from qcompile.passes.roles import activations
 from qcompile.passes.transforms.changes import altered
 from qcompile.passes.transforms.constants import Change
+from qcompile.passes.transforms.factors import Factor, Shares
 from qcompile.passes.transforms.meetings import Meeting
 from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.probes import Alteration, Probe, constant_weight, few_outputs
@@ -32,13 +33,13 @@ def nobody() -> None:
 
 @dataclass(frozen=True)
 class Judges:
-    """What a site reaches: contractions that read it, those that write it, and products of two
-    values in which its changes meet."""
+    """What a site reaches: contractions that read it, those that write it, products of two values
+    in which its changes meet, and factors of what is read with the shares of their channels."""
 
     readers: tuple[Reader, ...]
     writers: tuple[Writer, ...] = ()
     products: tuple[tuple[Meeting, ProductProbe], ...] = ()
-    factors: tuple[tuple[Factor, Values], ...] = ()
+    factors: tuple[tuple[Factor, Shares], ...] = ()
 
     @property
     def nodes(self) -> tuple[Contraction, ...]:
