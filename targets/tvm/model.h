@@ -60,7 +60,8 @@ int32_t qc_abi(void);
 const char *qc_isa(void);
 const char *qc_name(void);
 
-/* path: weights.bin or the folder that holds it. */
+/* path: weights.bin or the folder that holds it. The file is mapped; what it holds in fewer bits
+   than the kernels read is spread in memory. */
 qc_status qc_open(const char *path, qc_model **model);
 /* The same with weights that may be damaged: to find out what the damage does. */
 qc_status qc_open_unchecked(const char *path, qc_model **model);

@@ -66,6 +66,7 @@ class NativeTarget:
             "cpu_features": list(self.isa.features),
             "steps": len(built.lowered.steps),
             "kernels": len(set(built.kernels)),
+            "unpacked_weight_bytes": built.weights.memory,
             "layers": layer_names(graph),
             "inputs": [port.name for port in built.lowered.inputs],
             "outputs": {

@@ -56,7 +56,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """The file's parts; where each array is: in the file or in memory; constants in the file."""
+    """The file's parts; where each array is: in the file or in memory; constants in the file.
+
+    `memory`: bytes that the library takes for what it spreads, `unpacked_weight_bytes` in the
+    manifest.
+    """
 
     parts: Sequence[bytes]
     mapped: Mapping[Stored, int]
