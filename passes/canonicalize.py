@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qcompile.ir.dims import static
+from qcompile.ir.dims import is_static, static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
 from qcompile.ir.ops.binary import Add, Div, Maximum, Minimum, Mul, Prelu, Sub
@@ -39,9 +39,9 @@ class Canonicalize(Pass):
         return until_same(
             graph,
             first_of(
-                _drop_idle, _merge_moves, _constant_right, _no_sub_div, _as_clip, _merge_clips,
-                _as_bias, _whole_pool, _leaky, _in_order,
-                constant_mask, guarded_softmax,
+                _drop_idle, _merge_moves, _cut_joined, _constant_right, _no_sub_div, _as_clip,
+                _merge_clips, _as_bias, _whole_pool, _leaky, _in_order, constant_mask,
+                guarded_softmax,
             ),
         )  # fmt: skip
 
@@ -77,6 +77,30 @@ def _merge_moves(node: Node, site: Site) -> Node | None:
             return Transpose(x, tuple(inner[p] for p in outer), name=node.name)
         case _:
             return None
+
+
+def _cut_joined(node: Node, site: Site) -> Node | None:
+    """A cut through joined parts → the parts that it takes whole, or a cut of the only one."""
+    match node:
+        case Slice(x=Concat(xs=xs, axis=axis), axes=(along,), steps=(1,)) if along == axis:
+            (start,), (stop,) = node.starts, node.stops
+        case _:
+            return None
+    if not isinstance(stop, int) or not is_static(tuple(x.type.shape[axis] for x in xs)):
+        return None
+    end = first = 0
+    taken: list[tuple[Node, bool]] = []
+    for x in xs:
+        begin, end = end, end + static(x.type.shape[axis : axis + 1])[0]
+        if begin < stop and start < end:
+            first = first if taken else begin
+            taken.append((x, start <= begin and end <= stop))
+    if len(taken) == 1:
+        ((part, _),) = taken
+        return Slice(part, (axis,), (start - first,), (stop - first,), (1,), name=node.name)
+    if taken and all(whole for _, whole in taken):
+        return Concat(tuple(x for x, _ in taken), axis, name=node.name)
+    return None
 
 
 def _constant_right(node: Node, site: Site) -> Node | None:

@@ -541,3 +541,39 @@ def test_a_look_up_in_another_order_stays(places: str):
         "    y = gather(x, places, axis=0)\n    return {'y': y}",
         PASS,
     )
+
+
+PART = "y: f32[1, 2] = slice(b, axes=(1,), starts=(1,), stops=(3,), steps=(1,))"
+CUTS = [
+    (0, 2, 'return {"y": a}'),
+    (2, 5, 'return {"y": b}'),
+    (3, 5, f"{PART}\n    return y"),
+    (2, 6, "y: f32[1, 4] = concat((b, c), axis=1)\n    return y"),
+]
+
+
+@pytest.mark.parametrize(("start", "stop", "after"), CUTS)
+def test_a_cut_through_joined_parts_takes_parts(start: int, stop: int, after: str):
+    inputs = "def f(a: f32[1, 2], b: f32[1, 3], c: f32[1, 1]):"
+    before = f"""{inputs}
+    all = concat((a, b, c), axis=1)
+    y = slice(all, axes=(1,), starts=({start},), stops=({stop},), steps=(1,))
+    return {{'y': y}}"""
+    check_rewrite(before, PASS, f"{inputs}\n    {after}", within=0)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "axes=(1,), starts=(1,), stops=(4,), steps=(1,)",
+        "axes=(1,), starts=(0,), stops=(5,), steps=(2,)",
+        "axes=(0,), starts=(0,), stops=(1,), steps=(1,)",
+        "axes=(0, 1), starts=(0, 0), stops=(1, 2), steps=(1, 1)",
+    ],
+)
+def test_other_cuts_through_joined_parts_stay(cut: str):
+    check_unchanged(
+        "def f(a: f32[2, 2], b: f32[2, 3]):\n    all = concat((a, b), axis=1)\n"
+        f"    y = slice(all, {cut})\n    return y",
+        PASS,
+    )
