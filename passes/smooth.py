@@ -20,6 +20,7 @@ from qcompile.calibrate.channels import Channels
 from qcompile.errors import UsageError
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.binary import Minimum
 from qcompile.ir.types import Array
 from qcompile.passes.base import Meaning, Pass
 from qcompile.passes.demand import demand, observed_widths
@@ -155,12 +156,18 @@ def _seen(
     """What a policy looks at."""
     shape = (site.count, site.size)
     read = [peaks(r.weight.rows(probes[r.node].weights), shape) for r in own]
+    largest = _stacked([s.largest for s in stats], shape)
     return Seen(
-        believable(_stacked([s.largest for s in stats], shape)),
+        believable(largest) if _bounded(site) else largest,
         _stacked([s.magnitude for s in stats], shape),
         np.maximum.reduce(read),
         np.maximum.reduce([peaks(rows, shape) for rows in made]) if made else np.ones(shape),
     )
+
+
+def _bounded(site: ScalingSite) -> bool:
+    """A bound of its own holds each channel: other samples may take it there."""
+    return any(isinstance(edge.value, Minimum) for edge in site.edges)
 
 
 def _own(writer: Writer, probes: Probes) -> tuple[Values, Values]:

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from qcompile.passes.transforms.smoothing import POLICIES, Seen, awq, equalize, os_plus, smoothquant
+from qcompile.passes.transforms.smoothing import (
+    POLICIES,
+    Seen,
+    awq,
+    believable,
+    equalize,
+    os_plus,
+    smoothquant,
+)
 
 
 def seen(*, seed: int = 0) -> Seen:
@@ -48,6 +56,11 @@ def test_os_plus_between_holds_the_large_channels_to_one_bound_and_leaves_the_re
     held = given.largest > bound
     np.testing.assert_allclose(smooth[held], smooth[held].mean())
     np.testing.assert_allclose(smooth[~held] / given.largest[~held], smooth[held].max() / bound)
+
+
+def test_channels_below_the_median_are_believed_to_reach_it_but_dead_ones_stay():
+    found = believable(np.array([[0.0, 0.1, 1.0, 3.0]]))
+    np.testing.assert_array_equal(found, [[0.0, 1.0, 1.0, 3.0]])
 
 
 def test_equalizing_makes_what_makes_a_channel_and_what_reads_it_equal():
