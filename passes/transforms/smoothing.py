@@ -46,9 +46,11 @@ def peaks(found: tuple[Values, Values], shape: tuple[int, int]) -> Values:
 
 
 def believable(largest: Values) -> Values:
-    """At least the median of the channels that were seen at all. Between bounds a channel that a few
-    samples seldom reach looks small, and a scale that makes it as large as the others would cut it
-    off where other samples reach it."""
+    """At least the median of the channels that were seen at all.
+
+    Between bounds a channel that a few samples seldom reach looks small, and a scale that makes it
+    as large as the others would cut it off where other samples reach it.
+    """
     known = largest[largest > 0]
     floor = float(np.median(known)) if known.size else 0.0
     return np.where(largest > 0, np.maximum(largest, floor), largest)
