@@ -46,7 +46,7 @@ class ProductProbe:
         noise = signal = 0.0
         narrow = [self._narrowed(values, side) for side, values in enumerate(changed)]
         for x, w, a, b in zip(*self.factors, *narrow, strict=True):
-            wanted = self._product(x, w)
+            wanted = self._product(x.astype(np.float64), w.astype(np.float64))
             noise += float(np.square(self._product(a, b) - wanted).sum())
             signal += float(np.square(wanted).sum())
         return noise / signal if signal > 0 else noise
@@ -97,7 +97,7 @@ def collect_products(
     def hear(index: int, value: Node, found: Array) -> None:
         for node, side in readers[value]:
             kept = _spread(found, side) if isinstance(node, MatMul) else found
-            factors[node, side].append(kept.astype(np.float64))
+            factors[node, side].append(kept)
 
     if readers:
         run_together(graph, samples[:SAMPLES], keep=list(readers), hear=hear)

@@ -60,7 +60,7 @@ def test_a_scale_and_a_matrix_cancel():
 
 
 # As passes, one by one: they look at samples, judge every candidate by the error that quantizing
-# leaves, and tell what they chose.
+# leaves, and tell what they chose, and what blocks the sites that they leave alone.
 def test_passes_choose_by_what_it_costs():
     notes: list[Note] = []
     tell = notes.append
@@ -68,7 +68,8 @@ def test_passes_choose_by_what_it_costs():
     graph = Rotate("best", samples=SAMPLES, recipe=FOUR_BITS, tell=tell).run(MODEL)
     graph = Smooth(alpha=0.5, samples=SAMPLES, recipe=FOUR_BITS, tell=tell).run(graph)
     graph = RotateOnline(samples=SAMPLES, recipe=FOUR_BITS, tell=tell).run(graph)
-    hadamard, best = (note for note in notes if note.by == "rotate")
+    hadamard, best = (n for n in notes if n.by == "rotate" and n.choice != "none")
+    assert all(note.reason.startswith("refused") for note in notes if not note.before)
     assert (hadamard.site, hadamard.choice) == ("narrow", "hadamard")
     assert best.after < hadamard.after < hadamard.before
     assert difference(MODEL, graph, SAMPLES) < 1e-5
