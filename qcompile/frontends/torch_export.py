@@ -17,11 +17,12 @@ from torch.fx.node import map_arg
 from qcompile.errors import BadModel, TypeMismatch, UnsupportedOps
 from qcompile.frontends.aten_call import Call, Refusal, Result
 from qcompile.frontends.aten_ops import translator
+from qcompile.frontends.torch_complex import Complex, of_complex
 from qcompile.frontends.torch_fixed import fixed_nodes, fixed_value, stored
 from qcompile.frontends.torch_names import call_names, name_new, output_names
 from qcompile.frontends.torch_scan import unroll_scans
 from qcompile.frontends.torch_source import Inputs, Shapes, load_program, quiet
-from qcompile.frontends.torch_tensor import Lengths, blob_of, kind_of
+from qcompile.frontends.torch_tensor import Lengths, blob_of, kind_of, real_of
 from qcompile.ir.dims import is_static
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
@@ -128,7 +129,7 @@ class _Reader:
             self.inputs.append(Input(kind, name=node.name))
             return self.inputs[-1]
         if node in self.fixed and node.users:
-            return self._const(stored(self.program, str(spec.target)), str(spec.target))
+            return self._constant(stored(self.program, str(spec.target)), str(spec.target))
         return _LOST
 
     def _call(self, node: fx.Node) -> object:
@@ -139,9 +140,26 @@ class _Reader:
         value: Any = node.meta.get("val")
         if isinstance(value, torch.SymInt | int):
             return self.lengths.dim(value)
+        if isinstance(value, Tensor) and self._is_complex(node, value):
+            return self._of_complex(node, value)
         if isinstance(value, Tensor):
             return self._translated(node, (value,))
         return self._translated(node, tuple(value)) if _is_several(value) else _LOST
+
+    def _is_complex(self, node: fx.Node, value: Tensor) -> bool:
+        given = (self.values[source] for source in node.all_input_nodes)
+        return value.dtype.is_complex or any(isinstance(v, Complex) for v in given)
+
+    def _of_complex(self, node: fx.Node, value: Tensor) -> object:
+        """Of complex values each part has the type of a real."""
+        elem = real_of(value.dtype)
+        call = Call((TensorType(tuple(self.lengths.dim(d) for d in value.shape), elem),))
+        kwargs = {k: v for k, v in node.kwargs.items() if k not in _PLACEMENT}
+        try:
+            args: Any = self._resolve(node.args)
+            return of_complex(str(node.target), call, tuple(args), self._resolve(kwargs))
+        except Refusal as refusal:
+            return self._worked_out(node, refusal, call)
 
     def _attribute(self, node: fx.Node) -> Node | None:
         """A tensor that lies in the graph module itself."""
@@ -201,8 +219,14 @@ class _Reader:
         except Refusal as open_length:
             return self._refuse(node, str(open_length), call)
         if isinstance(value, Tensor):
-            return self._const(value, self.names[node])
+            return self._constant(value, self.names[node])
         return tuple(self._const(v, f"{self.names[node]}_{i}") for i, v in enumerate(value))
+
+    def _constant(self, tensor: Tensor, name: str) -> Const | Complex:
+        if not tensor.is_complex():
+            return self._const(tensor, name)
+        real, imaginary = tensor.resolve_conj().real, tensor.resolve_conj().imag
+        return Complex(self._const(real, name), self._const(imaginary, f"{name}.imaginary"))
 
     def _const(self, tensor: Tensor, name: str) -> Const:
         elem = kind_of(tensor, self.lengths, where=name).elem

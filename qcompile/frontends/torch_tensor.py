@@ -126,6 +126,11 @@ def kind_of(value: Tensor, lengths: Lengths, *, where: str) -> TensorType:
     return TensorType(tuple(lengths.dim(d) for d in value.shape), Scalar(_FORMATS[value.dtype]))
 
 
+def real_of(dtype: torch.dtype) -> Scalar:
+    """The format of a part of a complex number; of a real one its own."""
+    return Scalar(_FORMATS[dtype.to_real()])
+
+
 def blob_of(tensor: Tensor, *, where: str) -> Blob:
     """The tensor's own memory, uncopied while it lies on the processor."""
     if isinstance(tensor, FakeTensor) or tensor.is_meta:

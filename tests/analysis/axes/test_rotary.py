@@ -98,6 +98,18 @@ def pairs(x: Node) -> Node:
     return Reshape(both, (*lead, SIZE))
 
 
+def complex_numbers(x: Node) -> Node:
+    """[…, half, 2] taken apart into two of […, half], and put together again."""
+    lead = static(x.type.shape)[:3]
+    apart = Reshape(x, (*lead, HALF, 2))
+    cuts = [Slice(apart, (4,), (i,), (i + 1,), (1,)) for i in (0, 1)]
+    a, b = (Reshape(part, (*lead, HALF)) for part in cuts)
+    cos, sin = angles()
+    sums = Sub(Mul(a, cos), Mul(b, sin)), Add(Mul(a, sin), Mul(b, cos))
+    both = Concat(tuple(Reshape(part, (*lead, HALF, 1)) for part in sums), 4)
+    return Reshape(both, (*lead, SIZE))
+
+
 def from_neighbours_to_halves(x: Node) -> Node:
     a, b = stepped(x)
     cos, sin = angles()
@@ -128,7 +140,7 @@ def net(turn: Spelling) -> Graph:
 
 SPELLINGS = [
     halves, joined_halves, turned_back, neighbours, looked_up, stacked_products, pairs,
-    from_neighbours_to_halves, sorted_first,
+    complex_numbers, from_neighbours_to_halves, sorted_first,
 ]  # fmt: skip
 
 

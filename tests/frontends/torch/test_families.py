@@ -482,3 +482,19 @@ def test_writing_to_places() -> None:
         }
 
     compare_function(written, noise(2, 4))
+
+
+def test_complex_numbers_are_pairs_of_reals() -> None:
+    angles = torch.outer(torch.arange(5), torch.tensor([1.0, 0.1, 0.01]))
+    turns = torch.polar(torch.ones_like(angles), angles)
+
+    def turned(x: Tensor) -> Tensor:
+        pairs = torch.view_as_complex(x.reshape(2, 5, 4, 3, 2)) * turns[:, None]
+        return torch.view_as_real(pairs).flatten(3)
+
+    def computed(x: Tensor) -> Tensor:
+        z = torch.view_as_complex(x.reshape(2, 5, 4, 3, 2)).transpose(1, 2)
+        own = torch.polar(x[..., 0].abs(), x[..., 1])[..., None].transpose(1, 2)
+        return torch.view_as_real((z * own.conj() + z) * 2.0).flatten(3)
+
+    compare_function(lambda x: {"turned": turned(x), "computed": computed(x)}, noise(2, 5, 4, 6))

@@ -78,7 +78,8 @@ class Sorter:
         shape = table.type.shape[max(table.type.rank - own.ndim, 0) :]
         if not is_static(shape) or any(length != 1 for length in shape[:-1]):
             return None
-        places = np.broadcast_to(np.arange(static(shape)[-1] if shape else 1), own.shape)
+        counted = np.arange(static(shape)[-1]) if shape else np.asarray(0)
+        places = np.broadcast_to(counted, own.shape)
         terms = (
             (replace(term, table=table, place=int(place)),)
             for (term,), place in zip(own.flat, places.flat, strict=True)
