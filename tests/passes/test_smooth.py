@@ -22,6 +22,7 @@ from qcompile.passes.smooth import Smooth
 from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.smoothing import CENTRING, POLICIES
 from qcompile.stages import specify
+from tests.helpers import read
 
 LENGTH, WIDTH = 8, 24
 
@@ -163,3 +164,38 @@ def mean_error(real: Graph, quantized: Graph, drawn: Sequence[tuple[np.ndarray, 
     """How far the means of the second product's channels are off, over all samples."""
     pairs = [(real.run(*s)[1], quantized.run(*s)[1]) for s in drawn]
     return float(np.abs(np.mean([a - b for a, b in pairs], (0, 1, 2))).max())
+
+
+SELDOM = """
+    def f(x: f32[1, 3, 4, 4]):
+        w: f32[3, 3, 1, 1] = const([[[[1.0]], [[0.0]], [[0.0]]], [[[0.0]], [[1.0]], [[0.0]]], [[[0.0]], [[0.0]], [[1.0]]]])
+        a: f32[1, 3, 4, 4] = conv(x, w)
+        r: f32[1, 3, 4, 4] = relu(a)
+        %s
+        v: f32[2, 3, 1, 1] = const([[[[1.0]], [[0.5]], [[9.0]]], [[[0.5]], [[1.0]], [[9.0]]]])
+        y: f32[1, 2, 4, 4] = conv(%s, v)
+        return y
+    """  # noqa: E501  as it is printed
+BOUNDS = """caps: f32[3, 1, 1] = const([[[6.0]], [[6.0]], [[6.0]]])
+        c: f32[1, 3, 4, 4] = minimum(r, caps)"""
+
+
+def smallest_by_far(count: int = 4) -> list[tuple[np.ndarray, ...]]:
+    """Samples in which the last channel is seldom reached."""
+    rng, sizes = np.random.default_rng(2), np.array([1, 0.8, 1e-3]).reshape(1, 3, 1, 1)
+    return [((rng.uniform(0, 5, (1, 3, 4, 4)) * sizes).astype(np.float32),) for _ in range(count)]
+
+
+def ratio(text: str) -> float:
+    """By how much more the channel that is seldom reached is scaled up than the first."""
+    after = Smooth(alpha=0.9, samples=smallest_by_far()).run(read(text))
+    reads = next(c for c in after.constants if c.type.shape == (2, 3, 1, 1)).array.reshape(2, 3)
+    return float(9 / reads[0, 2] * reads[0, 0])
+
+
+def test_without_bounds_a_channel_that_is_seldom_reached_is_scaled_up():
+    assert ratio(SELDOM % ("", "r")) > 10
+
+
+def test_between_bounds_it_is_not_since_other_samples_may_reach_it():
+    assert ratio(SELDOM % (BOUNDS, "c")) < 2
