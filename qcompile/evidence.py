@@ -19,7 +19,7 @@ from qcompile.ir.types import Array
 from qcompile.options import Options
 from qcompile.passes.calibrate import observed
 from qcompile.passes.recipe import Recipe
-from qcompile.progress import Progress, counted
+from qcompile.progress import Count, Progress
 from qcompile.stages import simplify, specify
 
 TOGETHER = 16  # samples for measuring mean errors
@@ -86,9 +86,11 @@ def _from_samples(
     new = [edge for edge, name in zip(edges, names, strict=True) if name not in known]
     fresh: dict[Observe, Statistics] = {}
     if new or not edges:
+        say(f"calibrating on samples: {count - kept}")
+        told = Count(say, "calibrating on samples", count - kept).add
         drawn = islice(samples, count - kept)
-        used = counted(drawn, say, "calibrating on samples", total=count - kept)
-        fresh = dict(zip(new, collect(specified, new, used, threads=options.threads), strict=True))
+        stats = collect(specified, new, drawn, threads=options.threads, heard=told)
+        fresh = dict(zip(new, stats, strict=True))
     found = [fresh[e] if e in fresh else known[n] for e, n in zip(edges, names, strict=True)]
     held = list(islice(samples, count - kept, None)) if kept else list(islice(samples, 1))
     remark = "" if kept else "too few samples to hold any back: quality is measured on the first"

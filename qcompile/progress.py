@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -94,11 +95,13 @@ class Count:
     def __init__(self, say: Progress, what: str, total: float) -> None:
         self._say, self._what, self._total = say, what, total
         self._done, self._start = 0.0, time.monotonic()
+        self._alone = Lock()
 
     def add(self, amount: float = 1) -> None:
         """So much more is done."""
-        self._done += amount
-        done, total = self._done, self._total
+        with self._alone:
+            self._done += amount
+            done, total = self._done, self._total
         rest = _rest(done, total, time.monotonic() - self._start)
         share = done / total if total else 1.0
         self._say.tick(f"{self._what}: {done:.0f} of {total:.0f}{rest}", share)
