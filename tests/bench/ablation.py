@@ -4,8 +4,8 @@
 and in the vectors of low rank that become step sizes, and quantizes with Hadamard matrices, with
 these behind a Karhunen-Loève transform wherever that costs nothing at run time, and with scales in
 front of both. Every step runs with every seed of the Hadamard matrices' signs. The gain over the
-step before is the mean, over rows of text and seeds, of the differences on the same row, beside the
-standard error of that mean; perplexities differ by less than rounding's luck.
+step before is the mean of the differences on the same row of text, with the standard error of the
+rows' means over seeds; perplexities differ by less than rounding's luck.
 
 `--gated 5` plants in front of the convolutions, too, where no rotation reaches.
 """
@@ -35,21 +35,19 @@ STEPS: Final = {
 }
 """Each with all that the one before it has."""
 
-Rows: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of each row of text, for one seed after the other: the mean of −log p, and the decibels of
-    the logits above their noise."""
+    """[seeds, rows of text]: the mean of −log p, and the decibels of the logits above noise."""
 
-    losses: Rows
-    decibels: Rows
+    losses: Values
+    decibels: Values
 
     def gain(self, before: Outcome) -> tuple[float, float]:
-        """Decibels more than before, the mean over all rows, and its standard error."""
-        gains = self.decibels - before.decibels
+        """Decibels more than before, the mean over all, and its standard error over rows."""
+        gains = (self.decibels - before.decibels).mean(0)
         return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
@@ -70,6 +68,8 @@ def main(
     subject = planted(factor, rows, gated)
     held = held_rows(rows)
     wanted = [logits(subject.graph, row) for row in held]
+    real = [text.losses(x, row[None]).mean() for x, row in zip(wanted, held, strict=True)]
+    print(f"real {np.exp(np.mean(real)):.3f} perplexity")
     for scheme in schemes:
         before: Outcome | None = None
         for step in STEPS:
@@ -93,17 +93,18 @@ def outcome(
     subject: Subject, step: str, scheme: str, seeds: Sequence[int], wanted: Sequence[Values]
 ) -> Outcome:
     """How the step does on the rows whose real logits are wanted, with each of the seeds."""
-    losses: list[float] = []
-    decibels: list[float] = []
-    for seed in seeds:
-        recipe = parse_recipe(STEPS[step] % {"seed": seed})
-        graph = quantized(subject, recipe, scheme)
-        for row, want in zip(held_rows(len(wanted)), wanted, strict=True):
-            found = logits(graph, row)
-            losses.append(float(text.losses(found, row[None]).mean()))
-            noise = np.square(found - want).sum() / np.square(want).sum()
-            decibels.append(-10 * float(np.log10(noise)))
-    return Outcome(np.array(losses), np.array(decibels))
+    graphs = [quantized(subject, parse_recipe(STEPS[step] % {"seed": n}), scheme) for n in seeds]
+    pairs = list(zip(held_rows(len(wanted)), wanted, strict=True))
+    found = [[_losses(g, row, want) for row, want in pairs] for g in graphs]
+    losses, noise = np.moveaxis(np.array(found), -1, 0)
+    return Outcome(losses, -10 * np.log10(noise))
+
+
+def _losses(graph: Graph, row: Values, want: Values) -> tuple[float, float]:
+    """Mean −log p, and the logits' noise over their power."""
+    found = logits(graph, row)
+    noise = np.square(found - want).sum() / np.square(want).sum()
+    return float(text.losses(found, row[None]).mean()), float(noise)
 
 
 def logits(graph: Graph, row: Values) -> Values:

@@ -9,10 +9,10 @@ from tests.bench.transforms import held_rows
 ROWS = 24
 
 
-def test_a_gain_is_the_mean_difference_and_its_standard_error():
-    before = Outcome(np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]))
-    after = Outcome(np.zeros(4), np.array([2.0, 4.0, 4.0, 6.0]))
-    assert after.gain(before) == pytest.approx((1.5, np.sqrt(1 / 12)))
+def test_a_gain_is_the_mean_over_seeds_and_its_error_is_that_over_rows():
+    before = Outcome(np.zeros((2, 3)), np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
+    after = Outcome(np.zeros((2, 3)), np.array([[2.0, 4.0, 6.0], [2.0, 4.0, 6.0]]))
+    assert after.gain(before) == pytest.approx((2, 1 / np.sqrt(3)))
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ EVERY = ["llama", "vit", "mamba"]
 RIGHT = "% right"
 
 
-def scores(network: str, scheme: str, recipe: str, rows: int = 40) -> tuple[float, float]:
+def scores(network: str, scheme: str, recipe: str, rows: int = 24) -> tuple[float, float]:
     """What the bench prints for the real network and for the quantized one."""
     asked = ["--network", network, "--scheme", scheme, "--recipe", recipe, "--rows", str(rows)]
     printed = CliRunner().invoke(main, asked, catch_exceptions=False).output
