@@ -29,6 +29,7 @@ PASSES: Mapping[str, str] = {
     "balance": "qcompile.passes.balance:Balance",
     "specify": "qcompile.passes.specify:Specify",
     "calibrate": "qcompile.passes.calibrate:Calibrate",
+    "clip-weights": "qcompile.passes.clip_weights:ClipWeights",
     "round-weights": "qcompile.passes.round_weights:RoundWeights",
     "correct-bias": "qcompile.passes.correct_bias:CorrectBias",
     "quantize": "qcompile.passes.quantize:Quantize",

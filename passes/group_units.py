@@ -28,32 +28,39 @@ def greatest_step(elem: Scalar) -> int:
     return I8.lo // elem.lo
 
 
-def channel_scales(rows: Values, elem: Scalar, group: int, *, threads: int = 1) -> Values:
+def channel_scales(
+    rows: Values, elem: Scalar, group: int, *, threads: int = 1, energy: Values | None = None
+) -> Values:
     """Per row of weights, the scale of least cost with the best steps; 0 for rows of zeros."""
 
     def one(part: Values) -> Values:
-        return _channel_scales(part, elem, group)
+        return _channel_scales(part, _Blocks(part, elem, group, energy))
 
     return np.concatenate(list(in_order(one, _parts(rows), threads=threads)))
 
 
 def group_steps(
-    rows: Values, scales: Values, elem: Scalar, group: int, *, threads: int = 1
+    rows: Values,
+    scales: Values,
+    elem: Scalar,
+    group: int,
+    *,
+    threads: int = 1,
+    energy: Values | None = None,
 ) -> bytes:
     """The best step of every group, row-major [rows x groups]; all are tried."""
     every = range(1, greatest_step(elem) + 1)
 
     def one(part: tuple[Values, Values]) -> Values:
-        return _Blocks(part[0], elem, group).best(part[1], every)[0]
+        return _Blocks(part[0], elem, group, energy).best(part[1], every)[0]
 
     parts = zip(_parts(rows), _parts(scales, like=rows), strict=True)
     found = list(in_order(one, parts, threads=threads))
     return np.concatenate(found).astype(np.uint8).tobytes()
 
 
-def _channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
-    blocks = _Blocks(rows, elem, group)
-    fits: Values = np.abs(rows).max(1) / (elem.hi * greatest_step(elem))
+def _channel_scales(rows: Values, blocks: _Blocks) -> Values:
+    fits: Values = np.abs(rows).max(1) / (blocks.elem.hi * greatest_step(blocks.elem))
     best, least = fits.astype(np.float64), np.full(fits.shape, np.inf)
     for factor in FACTORS:
         scale = np.maximum(fits * factor, np.finfo(np.float32).tiny, dtype=np.float64)
@@ -64,11 +71,15 @@ def _channel_scales(rows: Values, elem: Scalar, group: int) -> Values:
 
 
 class _Blocks:
-    """Groups of weights, and room for what becomes of them under a scale."""
+    """Groups of weights, and room for what becomes of them under a scale.
 
-    def __init__(self, rows: Values, elem: Scalar, group: int) -> None:
+    `energy`, of one row's weights: how much each counts; None when all count alike.
+    """
+
+    def __init__(self, rows: Values, elem: Scalar, group: int, energy: Values | None) -> None:
         self.values, self.elem = _in_groups(rows, group), elem
-        self.power = np.einsum("rgi,rgi->rg", self.values, self.values)
+        self._felt = None if energy is None else _in_groups(energy[None] / energy.mean(), group)
+        self.power = np.einsum("rgi,rgi->rg", self.values, self._counted(self.values))
         self.peaks: Values = np.abs(self.values).max(2)
         self._room = np.empty_like(self.values)
 
@@ -96,10 +107,14 @@ class _Blocks:
         np.rint(q, out=q)
         np.maximum(q, self.elem.lo, out=q)
         np.minimum(q, self.elem.hi, out=q)
-        along = scale * np.einsum("rgi,rgi->rg", self.values, q)
-        error = self.power - 2 * along + scale**2 * np.einsum("rgi,rgi->rg", q, q)
+        counted = self._counted(q)
+        along = scale * np.einsum("rgi,rgi->rg", self.values, counted)
+        error = self.power - 2 * along + scale**2 * np.einsum("rgi,rgi->rg", q, counted)
         common = np.square(self.power - along) / np.maximum(self.power, np.finfo(np.float64).tiny)
         return np.maximum(error, 0.0) + self.values.shape[2] * common
+
+    def _counted(self, values: Values) -> Values:
+        return values if self._felt is None else values * self._felt
 
 
 def _in_groups(rows: Values, group: int) -> Values:

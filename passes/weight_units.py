@@ -23,13 +23,20 @@ Values = NDArray[Any]
 
 
 def weight_unit(
-    w: Const, spec: Spec, bias: Const | None, x: Affine | None, *, threads: int = 1
+    w: Const,
+    spec: Spec,
+    bias: Const | None,
+    x: Affine | None,
+    *,
+    threads: int = 1,
+    energy: Values | None = None,
 ) -> Affine:
     """scale[c] = max |w[c]| / (2^(b−1) − 1), raised where the bias would not fit 31 bits.
 
     By the method `mse` it may be smaller, if what is clipped costs less than what is rounded. A
     channel of nothing but zeros takes the greatest scale of the others. In groups of `spec.group`
-    it is the scale of a step of 1, and each group has its own step.
+    it is the scale of a step of 1, and each group has its own step. `energy`: for each weight of a
+    row the mean square of what it is multiplied with, where that is known.
     """
     values: Values = np.asarray(w.array)
     axes = tuple(a for a in range(values.ndim) if a != spec.axis)
@@ -41,9 +48,9 @@ def weight_unit(
     scale = np.atleast_1d(peak / spec.elem.hi)
     rows = np.moveaxis(values, spec.axis or 0, 0).reshape(scale.size, -1)
     if spec.group is not None:
-        scale = channel_scales(rows, spec.elem, spec.group, threads=threads)
+        scale = channel_scales(rows, spec.elem, spec.group, threads=threads, energy=energy)
     elif spec.method == "mse":
-        scale = least_error(rows.astype(np.float64), scale, spec.elem)
+        scale = least_error(rows.astype(np.float64), scale, spec.elem, energy=energy)
     if bias is not None and x is not None and scale.size in (1, bias.array.size):
         needed = np.abs(bias.array.astype(np.float64)) / (x.scale[0] * BIAS_ROOM)
         scale = np.maximum(scale, needed if scale.size > 1 else needed.max())
@@ -56,11 +63,13 @@ def weight_unit(
     plain = Affine(tuple(float(s) for s in scale), axis=spec.axis)
     if spec.group is None:
         return plain
-    steps = group_steps(rows, scale, spec.elem, spec.group, threads=threads)
+    steps = group_steps(rows, scale, spec.elem, spec.group, threads=threads, energy=energy)
     return replace(plain, group=spec.group, steps=steps)
 
 
-def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:
+def least_error(
+    rows: Values, widest: Values, elem: Scalar, *, energy: Values | None = None
+) -> Values:
     """Per row, of `CLIPS` scales from `widest` down, the one of least cost.
 
     With e = w − quantized the cost is Σ e² + n · (Σ w·e)² / Σ w². The second term is the part of
@@ -70,14 +79,18 @@ def least_error(rows: Values, widest: Values, elem: Scalar) -> Values:
 
     All integers of the format are used, the least negative one, too: it costs nothing in two's
     complement, and one more level holds a row whose greatest weight is negative.
+
+    All sums weigh with `energy`, which is 1 where it is not known: then Σ e² is what rounding does
+    to the output, as far as inputs are not correlated. AWQ (arXiv 2306.00978), section 3.2.
     """
+    felt = 1.0 if energy is None else energy / max(float(energy.mean()), np.finfo(np.float64).tiny)
     best, least = widest.copy(), np.full(widest.shape, np.inf)
-    power = np.maximum(np.square(rows).sum(1), np.finfo(np.float64).tiny)
+    power = np.maximum((felt * np.square(rows)).sum(1), np.finfo(np.float64).tiny)
     for factor in np.linspace(1.0, SMALLEST, CLIPS):
         scale = np.maximum(widest * factor, np.finfo(np.float32).tiny)
         error = rows - scale[:, None] * np.clip(np.rint(rows / scale[:, None]), elem.lo, elem.hi)
-        common = np.square((rows * error).sum(1)) / power
-        cost = np.square(error).sum(1) + rows.shape[1] * common
+        common = np.square((felt * rows * error).sum(1)) / power
+        cost = (felt * np.square(error)).sum(1) + rows.shape[1] * common
         better = cost < least
         best, least = np.where(better, scale, best), np.minimum(cost, least)
     return np.where(widest > 0, best, 0.0)
