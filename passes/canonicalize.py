@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcompile.ir.dims import is_static, static
 from qcompile.ir.graph import Graph
@@ -192,26 +193,30 @@ def _leaky(node: Node, site: Site) -> Node | None:
 
 
 def _in_order(node: Node, site: Site) -> Node | None:
-    """A look-up of 0, 1, 2, …, each once and spread → reshape and expand."""
+    """A look-up of places in a row, each once and spread → slice, reshape and expand."""
     match node:
-        case Gather(x=x, indices=Const() as indices, axis=axis) if (
-            0 < indices.data.nbytes < 1 << 26
-        ):
-            places: Any = _numbers(indices)
+        case Gather(x=x, indices=Const() as c, axis=axis) if 0 < c.data.nbytes < 1 << 26:
             length = x.type.shape[axis]
         case _:
             return None
-    cuts = tuple(slice(0, 1) if step == 0 else slice(None) for step in _steps(places))
-    one = np.asarray(places[cuts])
-    if one.size != length or not np.array_equal(one.reshape(-1), np.arange(one.size)):
+    if not isinstance(length, int) or x.type.unit is not None:
         return None
-    apart = Reshape(x, (*x.type.shape[:axis], *one.shape, *x.type.shape[axis + 1 :]))
+    given: NDArray[np.int64] = np.asarray(c.array).astype(np.int64)
+    one = _unspread(np.where(given < 0, given + length, given))
+    first, last = int(one.reshape(-1)[0]), int(one.reshape(-1)[-1]) + 1
+    if not np.array_equal(one.reshape(-1), np.arange(first, last)) or last > length:
+        return None
+    part = x if one.size == length else Slice(x, (axis,), (first,), (last,), (1,))
+    apart = Reshape(part, (*x.type.shape[:axis], *one.shape, *x.type.shape[axis + 1 :]))
     return Expand(apart, node.type.shape, name=node.name)
 
 
-def _steps(places: Any) -> tuple[int, ...]:
-    """0 for each axis along which nothing changes."""
-    return tuple(int(np.any(places != np.take(places, [0], axis))) for axis in range(places.ndim))
+def _unspread(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One of each axis along which nothing changes."""
+    for axis in range(places.ndim):
+        one = np.take(places, [0], axis)
+        places = one if np.array_equal(np.broadcast_to(one, places.shape), places) else places
+    return places
 
 
 def _numbers(c: Const) -> Any:
