@@ -22,8 +22,8 @@ class Session:
     """A loaded model: arrays by name in, arrays by name out.
 
     `optimize` turns all of onnxruntime's graph rewrites on or off. `folder` is where a model that
-    is given as bytes has its weight files. `prepack`: weights are copied into the kernels' order,
-    which is faster and doubles their memory.
+    is given as bytes has its weight files. `spend`: weights are unpacked once and copied into the
+    kernels' order, which is faster, and takes many times the memory that they have in the file.
     """
 
     def __init__(
@@ -33,18 +33,21 @@ class Session:
         threads: int = 1,
         optimize: bool = True,
         folder: Path | None = None,
-        prepack: bool = True,
+        spend: bool = True,
     ) -> None:
         source = model if isinstance(model, bytes) else str(model)
         options = _options(threads, optimize)
-        if not prepack:
+        if not spend:
             options.add_session_config_entry("session.disable_prepacking", "1")
         if folder is not None:
             key = "session.model_external_initializers_file_folder_path"
             options.add_session_config_entry(key, str(folder))
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"]
+                source,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=[] if spend else ["ConstantFolding"],
             )
         except Exception as error:  # onnxruntime's own classes share no base but Exception
             where = "model in memory" if isinstance(model, bytes) else str(model)

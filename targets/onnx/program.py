@@ -23,7 +23,7 @@ class OnnxProgram:
         self.path = path
         self._threads = threads
         self._optimize = optimize
-        self._prepack = not path.with_name(f"{path.name}.data").exists()
+        self._small = not path.with_name(f"{path.name}.data").exists()
         self._sessions: dict[tuple[str, ...], Session] = {}
 
     def run(self, inputs: Mapping[str, Array], *, layers: Sequence[str] = ()) -> dict[str, Array]:
@@ -54,7 +54,7 @@ class OnnxProgram:
     def _open(self, layers: tuple[str, ...]) -> Session:
         if not layers:
             return Session(
-                self.path, threads=self._threads, optimize=self._optimize, prepack=self._prepack
+                self.path, threads=self._threads, optimize=self._optimize, spend=self._small
             )
         graph = self._model.graph
         known = {name for node in graph.node for name in node.output}
@@ -76,5 +76,5 @@ class OnnxProgram:
             folder=self.path.parent,
             threads=self._threads,
             optimize=self._optimize,
-            prepack=self._prepack,
+            spend=self._small,
         )
