@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcompile.frontends.choosing import FEW, greatest, put, written
 from qcompile.frontends.onnx_call import Call, Opaque, Translator, axis_of
+from qcompile.ir.dims import is_static, static
 from qcompile.ir.node import Node
+from qcompile.ir.ops.source import Const
 
 
 def _top_k(call: Call) -> tuple[Node, ...]:
@@ -33,18 +36,29 @@ def _scatter_elements(call: Call) -> Node:
 
 
 def _scatter_nd(call: Call) -> Node:
-    """Rows in a row, one after the other, as what a cut of the first axis is written with."""
-    x, places = call.x(0), call.known.whole(call.x(1))
-    length = x.type.shape[0]
-    if call.text("reduction", "none") != "none" or places is None or not isinstance(length, int):
-        raise Opaque("reduces, or writes to places known at run time")
-    if places.ndim != 2 or places.shape[1] != 1 or not places.size:
-        raise Opaque("places in several axes")
-    row = places[:, 0]
-    start = int(row[0]) + (length if row[0] < 0 else 0)
-    if not np.array_equal(row - row[0], np.arange(len(row))):
+    """A block that leaves out a part of one axis at most, as cuts are written with."""
+    x, places = call.x(0), _places(call)
+    lengths = x.type.shape[: places.shape[-1]]
+    if call.text("reduction", "none") != "none" or not is_static(lengths):
+        raise Opaque("reduces, or writes along open lengths")
+    places = np.where(places < 0, places + np.array(static(lengths)), places)
+    block = places.shape[:-1]
+    starts = places.reshape(-1, len(lengths))[0]
+    grid = np.moveaxis(np.indices(block), 0, -1) + starts if len(block) == len(lengths) else None
+    cut = [axis for axis, (a, b) in enumerate(zip(block, lengths, strict=False)) if a != b]
+    if grid is None or not np.array_equal(places, grid) or len(cut) > 1:
         raise Opaque("places in another order")
-    return put(x, call.x(2), 0, start, start + len(row))
+    axis = cut[0] if cut else 0
+    start = int(starts[axis])
+    return put(x, call.x(2), axis, start, start + block[axis])
+
+
+def _places(call: Call) -> NDArray[np.int64]:
+    """The indices, at least one vector of them."""
+    found = call.x(1)
+    if not isinstance(found, Const) or not found.data.size:
+        raise Opaque("writes to places known at run time")
+    return np.asarray(found.array).astype(np.int64)
 
 
 CHOOSE: dict[str, Translator] = {

@@ -18,6 +18,7 @@ WEIGHTS: dict[str, Any] = {
     "two": np.array([2]), "many": np.array([17]), "at": np.array([[2, 0], [-1, 1]]),
     "rows": np.array([[1], [2]]), "apart": np.array([[0], [2]]), "pairs": np.array([[0, 1]]),
     "new": SOURCE.standard_normal((2, 2)).astype(np.float32), "one": np.ones(1, np.float32),
+    "grid": np.moveaxis(np.add(np.indices((4, 2)), [[[0]], [[3]]]), 0, -1), "all": np.ones((4, 2), "f4"),
     "row": SOURCE.standard_normal((2, 20)).astype(np.float32),
 }  # fmt: skip
 
@@ -39,6 +40,7 @@ NATIVE: list[tuple[NodeProto, tuple[int, ...]]] = [
     (node("ScatterElements", ["x", "at", "new"], ["y"], axis=0), (20, 2)),
     (node("ScatterND", ["x", "rows", "row"], ["y"]), (4, 20)),
     (node("ScatterND", ["x", "rows", "row"], ["y"]), (3, 20)),
+    (node("ScatterND", ["x", "grid", "all"], ["y"]), (4, 20)),
 ]
 WHOLE: list[tuple[NodeProto, tuple[int, ...]]] = [
     (node("TopK", ["x", "many"], ["y", "i"]), (3, 20)),
@@ -47,6 +49,7 @@ WHOLE: list[tuple[NodeProto, tuple[int, ...]]] = [
     (node("ScatterND", ["x", "rows", "row"], ["y"], reduction="add"), (4, 20)),
     (node("ScatterND", ["x", "apart", "row"], ["y"]), (4, 20)),
     (node("ScatterND", ["x", "pairs", "one"], ["y"]), (4, 20)),
+    (node("ScatterND", ["x", "grid", "all"], ["y"]), (5, 20)),
 ]
 
 
