@@ -18,7 +18,8 @@ WEIGHTS: dict[str, Any] = {
     "two": np.array([2]), "many": np.array([17]), "at": np.array([[2, 0], [-1, 1]]),
     "rows": np.array([[1], [2]]), "apart": np.array([[0], [2]]), "pairs": np.array([[0, 1]]),
     "new": SOURCE.standard_normal((2, 2)).astype(np.float32), "one": np.ones(1, np.float32),
-    "grid": np.moveaxis(np.add(np.indices((4, 2)), [[[0]], [[3]]]), 0, -1), "all": np.ones((4, 2), "f4"),
+    "grid": np.moveaxis(np.add(np.indices((4, 2)), [[[0]], [[3]]]), 0, -1),
+    "all": np.ones((4, 2), "f4"),
     "row": SOURCE.standard_normal((2, 20)).astype(np.float32),
 }  # fmt: skip
 
