@@ -12,7 +12,7 @@ from typing import TypeAlias
 class Symbol:
     """An open length, named by the expression that gives it: `n`, `(h+1)//2`.
 
-    Numbers stand last, and only one in a row: 1 + n is n + 1, (n + 2) - 1 too, (n * 8) // 4 is n * 2.
+    Numbers stand last, only one in a row: 1 + n and (n + 2) - 1 are n + 1, (n * 8) // 4 is n * 2.
     """
 
     name: str
