@@ -16,7 +16,7 @@ from qcompile.ir.ops.quant import (
 )
 from qcompile.ir.types import Scalar
 from qcompile.ir.unit import Affine
-from qcompile.targets.onnx.bytes8 import sizes, unit_of
+from qcompile.targets.onnx.bytes8 import unit_of
 from qcompile.targets.onnx.model import Writer
 from qcompile.targets.onnx.rescale import multiplied
 
@@ -70,9 +70,8 @@ def snapped(w: Writer, x: str, elem: Scalar, unit: Affine, rank: int) -> str:
 def dequantize(w: Writer, node: Dequantize) -> None:
     """Cast, subtract, cast, multiply: no DequantizeLinear, which onnxruntime would fuse."""
     unit, rank = unit_of(node.x), node.type.rank
-    name, storage = w.value(node.x), node.x.type.elem.storage
-    if unit.group is not None:
-        name = multiplied(w, name, unit, sizes(node.type))
+    storage = node.x.type.elem.storage
+    name = w.value(node.x) if unit.group is None else multiplied(w, node.x)
     if not unit.symmetric:
         wide = np.int32 if storage.itemsize <= 2 else np.int64
         zero = w.constant(unit.zero_points(rank), wide)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Final
 
 from onnx import ModelProto
 
@@ -18,6 +20,7 @@ from qcompile.ir.ops.quant import Dequantize, FakeQuant, FakeQuantDynamic, Obser
 from qcompile.ir.ops.source import Const
 from qcompile.program.kept import Kept, Plane
 from qcompile.targets.onnx import borders, files, rescale
+from qcompile.targets.onnx.bytes8 import sizes
 from qcompile.targets.onnx.contract import CONTRACTIONS
 from qcompile.targets.onnx.foreign import foreign, usable_opsets
 from qcompile.targets.onnx.hadamard import transform
@@ -30,6 +33,9 @@ from qcompile.targets.onnx.reducing import REDUCING
 from qcompile.targets.onnx.softmax import softmax_integer
 
 STEM = "model"
+FOLDED: Final = 1 << 26
+"""Elements that onnxruntime may unpack when it loads a model. It holds all steps of that at once,
+up to 19 bytes an element: networks with more keep a byte a weight, which it maps from the file."""
 QDQ = (FakeQuant, Dequantize)
 
 HANDLERS: dict[type[Node], Handler] = {
@@ -72,41 +78,49 @@ def emit_onnx(graph: Graph, folder: Path, *, stem: str = STEM) -> list[Path]:
     return files.save(_written(graph, HANDLERS), folder, stem).paths
 
 
-def emit_integer(graph: Graph, folder: Path, *, stem: str = STEM) -> Written:
+def emit_integer(graph: Graph, folder: Path, *, stem: str = STEM, folded: int = FOLDED) -> Written:
     """The integer graph by standard integer operators: the bits of `Graph.run` on any CPU.
 
-    Constants of fewer than 8 bits are packed, and their groups' steps are a byte each.
+    Constants of fewer than 8 bits are packed, and their groups' steps are a byte each, unless all
+    of them together have more than `folded` elements.
     """
     marked = [n for n in graph.nodes if isinstance(n, FakeQuant | FakeQuantDynamic | Observe)]
     if marked:
         raise NotLegal(f"{marked[0]}: a graph for onnx-int is quantized first")
-    return _packed(graph, folder, stem, HANDLERS, (ExpandGroups, Dequantize))
+    return _packed(graph, folder, stem, (HANDLERS, (ExpandGroups, Dequantize)), folded)
 
 
-def emit_qdq(graph: Graph, folder: Path, *, stem: str = STEM) -> Written:
+def emit_qdq(graph: Graph, folder: Path, *, stem: str = STEM, folded: int = FOLDED) -> Written:
     """The fake-quantized graph as float operators between QuantizeLinear and DequantizeLinear.
 
     Biases are stored in int32: every onnxruntime and OpenVINO fuse this form.
     """
-    return _packed(graph, folder, stem, {**HANDLERS, **INTEGER_BIASES}, QDQ)
+    return _packed(graph, folder, stem, ({**HANDLERS, **INTEGER_BIASES}, QDQ), folded)
 
 
-def emit_qdq_for_tensorrt(graph: Graph, folder: Path, *, stem: str = STEM) -> Written:
+def emit_qdq_for_tensorrt(
+    graph: Graph, folder: Path, *, stem: str = STEM, folded: int = FOLDED
+) -> Written:
     """The same with float biases: TensorRT refuses int32 before a DequantizeLinear.
 
     onnxruntime fuses this form from 1.26 on.
     """
-    return _packed(graph, folder, stem, {**HANDLERS, **FLOAT_BIASES}, QDQ)
+    return _packed(graph, folder, stem, ({**HANDLERS, **FLOAT_BIASES}, QDQ), folded)
 
 
 def _packed(
     graph: Graph,
     folder: Path,
     stem: str,
-    handlers: Mapping[type[Node], Handler],
-    keeps: tuple[type[Node], ...],
+    form: tuple[Mapping[type[Node], Handler], tuple[type[Node], ...]],
+    folded: int,
 ) -> Written:
-    writer = _written(graph, {**handlers, Const: unpacked}, keeps, is_narrow)
+    """By these handlers, with these operations on constants left to who loads the model."""
+    handlers, keeps = form
+    if sum(prod(sizes(n.type)) for n in graph.nodes if is_narrow(n)) > folded:
+        writer = _written(graph, handlers, QDQ)
+    else:
+        writer = _written(graph, {**handlers, Const: unpacked}, keeps, is_narrow)
     saved = files.save(writer, folder, stem)
     return Written(saved.paths, _kept(writer, saved))
 

@@ -61,9 +61,8 @@ def _as_integers(node: Node, _: Site) -> Dequantize | None:
 def stored_reals(w: Writer, node: Dequantize) -> None:
     """A DequantizeLinear behind the integers of a weight, its groups multiplied out before."""
     assert node.x.type.unit is not None
-    elem, unit, whole = node.x.type.elem, node.x.type.unit, w.value(node.x)
-    if unit.group is not None:
-        whole = multiplied(w, whole, unit, sizes(node.type))
+    elem, unit = node.x.type.elem, node.x.type.unit
+    whole = w.value(node.x) if unit.group is None else multiplied(w, node.x)
     _dequantize(w, whole, elem, unit, out=w.names[node])
 
 

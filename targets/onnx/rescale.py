@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcompile.ir.node import Node
 from qcompile.ir.ops.integer import ExpandGroups, Lut, Requantize
+from qcompile.ir.ops.quant import expanded
 from qcompile.ir.types import Array
 from qcompile.ir.unit import Affine
 from qcompile.targets.onnx.bytes8 import sizes, unit_of
@@ -66,16 +68,19 @@ def _modulo(values: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def expand_groups(w: Writer, node: ExpandGroups) -> None:
-    """step · q by a product of 32-bit integers, which every onnxruntime has."""
-    multiplied(w, w.value(node.x), unit_of(node.x), sizes(node.type), out=w.names[node])
+    """step · q of the groups."""
+    multiplied(w, node.x, out=w.names[node])
 
 
-def multiplied(
-    w: Writer, name: str, unit: Affine, shape: tuple[int, ...], *, out: str | None = None
-) -> str:
-    """step · q in i8 of narrow integers in groups."""
-    steps = w.cast(steps_of(w, unit, shape), np.int32)
-    return w.cast(w.op("Mul", [w.cast(name, np.int32), steps]), np.int8, out=out)
+def multiplied(w: Writer, x: Node, *, out: str | None = None) -> str:
+    """step · q in i8 of narrow integers in groups, where x is packed by a product of 32-bit
+    integers, which every onnxruntime has; other constants are stored as what comes out."""
+    unit = unit_of(x)
+    if w.is_constant(x) and not w.packs(x):
+        whole = out or f"{w.names[x]}~whole"
+        return w.promise(whole, np.dtype(np.int8), sizes(x.type), lambda: expanded(w.load(x), unit))
+    steps = w.cast(steps_of(w, unit, sizes(x.type)), np.int32)
+    return w.cast(w.op("Mul", [w.cast(w.value(x), np.int32), steps]), np.int8, out=out)
 
 
 def steps_of(w: Writer, unit: Affine, shape: tuple[int, ...]) -> str:

@@ -98,6 +98,19 @@ def test_onnxruntime_unpacks_when_it_loads_the_model(case: str, tmp_path: Path):
     assert kinds <= {"ConvInteger", "MatMulInteger", "MatMul", "Identity"}
 
 
+@pytest.mark.parametrize("case", ["convolution", "product, i7", "steps", "for reals, steps"])
+def test_more_than_may_be_unpacked_at_once_keeps_a_byte_each(case: str, tmp_path: Path):
+    graph = graph_of(CASES[case])
+    given = feed(graph)
+    path = emit_integer(graph, tmp_path, folded=1).paths[0]
+    kinds = {node.op_type for node in onnx.load(str(path)).graph.node}
+    assert kinds.isdisjoint({"BitShift", "Reshape", "Slice"})
+    size = weight_of(CASES[case]).data.size
+    assert size <= stored(tmp_path) < size + 900
+    (expected,) = graph.run(*given.values())
+    np.testing.assert_allclose(OnnxProgram(path).run(given)["y0"], expected, rtol=1e-6)
+
+
 def stored(folder: Path) -> int:
     """Bytes of all initializers."""
     model = onnx.load(str(folder / "model.onnx"))
