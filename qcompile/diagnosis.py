@@ -15,6 +15,8 @@ from qcompile.ir.ops.quant import FakeQuant, FakeQuantDynamic
 from qcompile.ir.ops.shape import Concat
 from qcompile.ir.ops.source import Const
 from qcompile.ir.widths import Widths
+from qcompile.passes.recipe import Recipe
+from qcompile.passes.rounding.policy import NEAREST
 from qcompile.quality import Layer
 
 WORST = 8
@@ -43,18 +45,22 @@ class Diagnosis:
 
 
 def diagnose(
-    layers: Sequence[Layer], calibrated: Graph, seen: Mapping[str, Statistics]
+    layers: Sequence[Layer], calibrated: Graph, seen: Mapping[str, Statistics], recipe: Recipe
 ) -> list[Diagnosis]:
-    """The layers that alone lose most, worst first, each with a cause."""
+    """The layers that alone lose most, worst first, each with its cause and what to try."""
     nodes = {n.name: n for n in calibrated.nodes if n.name and not isinstance(n, FakeQuant)}
     ranked = sorted(layers, key=lambda layer: (layer.isolated, layer.name))[:WORST]
-    return [_diagnose(layer, nodes.get(layer.name), calibrated, seen) for layer in ranked]
+    return [_diagnose(layer, nodes.get(layer.name), calibrated, seen, recipe) for layer in ranked]
 
 
 def _diagnose(
-    layer: Layer, node: Node | None, calibrated: Graph, seen: Mapping[str, Statistics]
+    layer: Layer,
+    node: Node | None,
+    calibrated: Graph,
+    seen: Mapping[str, Statistics],
+    recipe: Recipe,
 ) -> Diagnosis:
-    coarse = None if node is None else _coarse(node, calibrated)
+    coarse = None if node is None else _coarse(node, calibrated, recipe)
     if coarse is not None:
         return Diagnosis(layer, *coarse)
     markers = [o for o in node.operands if isinstance(o, FakeQuant)] if node is not None else []
@@ -74,13 +80,16 @@ def _diagnose(
     return Diagnosis(layer, "rounding to 8 bits", f"--exclude '{layer.name}' keeps it in float")
 
 
-def _coarse(node: Node, calibrated: Graph) -> tuple[str, str] | None:
+def _coarse(node: Node, calibrated: Graph, recipe: Recipe) -> tuple[str, str] | None:
     """Fewer than 8 bits in a contraction, or in the one that reads this value next."""
     narrow = [o for o in node.operands if isinstance(o, _MARKS) and _is_narrow(o)]
     if narrow:
         kinds = " and ".join(_in_words(o) for o in narrow)
         scheme = Widths(8, 8, per_token=any(isinstance(o, FakeQuantDynamic) for o in node.operands))
-        return f"rounding to {kinds}", f"--scheme '{node.name}={scheme}' keeps it in 8 bits"
+        cure = f"--scheme '{node.name}={scheme}' keeps it in 8 bits"
+        if recipe.rounding == NEAREST and any(isinstance(o.x, Const) for o in narrow):
+            cure = f"{cure}; --rounding gptq (with --calib) loses less in all layers"
+        return f"rounding to {kinds}", cure
     for marker in calibrated.users[node]:
         if isinstance(marker, FakeQuant) and _is_narrow(marker):
             readers = [user.name for user in calibrated.users[marker] if user.name]
@@ -120,7 +129,7 @@ def _cause(marker: FakeQuant, found: Statistics) -> tuple[str, str] | None:
         return (
             f"input channel {channel} is {float(reach.max()) / middle:.0f} times larger than the "
             "median channel",
-            f"--exclude the reader, or smooth channel {channel} into its weights",
+            "--recipe smooth (with --calib) scales it into the weights, or --exclude the reader",
         )
     dead = int((reach == 0).sum())
     if dead > reach.size // 2:

@@ -240,7 +240,8 @@ def measure(
     held = evidence.held_back
     outputs = output_sqnr(stages.real, stages.integer, held, each)
     layers = layer_sqnr(stages.real, stages.calibrated, stages.integer, held[:2], each)
-    return Measured(outputs, diagnose(layers, stages.calibrated, seen), layers, seen, lost)
+    causes = diagnose(layers, stages.calibrated, seen, recipe)
+    return Measured(outputs, causes, layers, seen, lost)
 
 
 def output_folder(model: object, options: Options) -> Path:

@@ -92,6 +92,7 @@ def test_a_4_bit_layer_is_named_with_the_option_that_widens_it(built: Artifact):
     worst = built.summary["quality"]["worst_layers"]
     assert "4-bit" in worst[0]["cause"]
     assert worst[0]["cure"].startswith(f"--scheme '{worst[0]['node']}=W8A8'")
+    assert "--rounding gptq" in worst[0]["cure"]
     assert any("readers take it in 4 bits" in w["cause"] for w in worst)
 
 
