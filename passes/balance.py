@@ -20,7 +20,7 @@ from qcompile.passes.transforms.constants import Change, with_changes
 from qcompile.passes.transforms.evenness import Edge, balanced, edge
 from qcompile.passes.transforms.judging import turned
 from qcompile.passes.transforms.meetings import Meeting, meetings
-from qcompile.passes.transforms.notes import Note, untold
+from qcompile.passes.transforms.notes import Note, unseen, untold
 from qcompile.passes.transforms.products import ProductProbe, collect_products, quantized_products
 from qcompile.passes.transforms.readers import readers
 from qcompile.passes.transforms.statistics import collect_channels
@@ -45,6 +45,7 @@ class Balance(Pass):
     def run(self, graph: Graph) -> Graph:
         """The same function; itself where all is even, or nothing shows activations."""
         if not self.samples:
+            self.tell(unseen(self.name))
             return graph
         sites = [site for site in scaling_sites(graph) if not readers(graph, site)]
         if not sites:

@@ -26,7 +26,7 @@ from qcompile.passes.each import Each, uncounted
 from qcompile.passes.online_hadamard import edge_of, insert_between, insert_online
 from qcompile.passes.recipe import Recipe
 from qcompile.passes.transforms.candidates import BLOCKS
-from qcompile.passes.transforms.notes import Note, untold
+from qcompile.passes.transforms.notes import Note, unseen, untold
 from qcompile.passes.transforms.probes import Probe, Values, collect_probes
 from qcompile.passes.transforms.products import (
     Product,
@@ -66,6 +66,7 @@ class RotateOnline(Pass):
     def run(self, graph: Graph) -> Graph:
         """The same function; itself where nothing pays, or nothing shows activations."""
         if not self.samples:
+            self.tell(unseen(self.name))
             return graph
         judged = self._judged(graph)
         reading: dict[str, int] = {}

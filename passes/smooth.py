@@ -30,7 +30,7 @@ from qcompile.passes.transforms.changes import scaling
 from qcompile.passes.transforms.constants import Change, with_changes
 from qcompile.passes.transforms.factors import Factor, factors, shares
 from qcompile.passes.transforms.judging import Judges, Probes, after, least
-from qcompile.passes.transforms.notes import Note, untold
+from qcompile.passes.transforms.notes import Note, unseen, untold
 from qcompile.passes.transforms.probes import collect_probes
 from qcompile.passes.transforms.readers import Reader, Writer, readers, writers
 from qcompile.passes.transforms.shift import shifted
@@ -69,6 +69,7 @@ class Smooth(Pass):
     def run(self, graph: Graph) -> Graph:
         """The same function; itself where no scale gains anything, or nothing shows activations."""
         if not self.samples:
+            self.tell(unseen(self.name))
             return graph
         if self.policy in CENTRING:
             moves = self._chooser().shifts(graph)

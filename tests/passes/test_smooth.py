@@ -14,10 +14,12 @@ from qcompile.ir.ops.pointwise import Silu
 from qcompile.ir.ops.source import Input, const
 from qcompile.ir.types import F32, TensorType
 from qcompile.ir.widths import W4A8
+from qcompile.passes.balance import Balance
 from qcompile.passes.calibrate import Calibrate, observed
 from qcompile.passes.choose_widths import WidthRule
 from qcompile.passes.correct_bias import CorrectBias
 from qcompile.passes.recipe import Recipe
+from qcompile.passes.rotate_online import RotateOnline
 from qcompile.passes.smooth import Smooth
 from qcompile.passes.transforms.notes import Note
 from qcompile.passes.transforms.smoothing import CENTRING, POLICIES
@@ -77,9 +79,13 @@ def test_nothing_is_chosen_that_loses(outlier: float, alpha: float):
     assert note.after <= note.before
 
 
-def test_without_samples_nothing_is_known_and_nothing_done():
-    graph = network(outlier=100.0)
-    assert Smooth().run(graph) is graph
+@pytest.mark.parametrize("pass_of", [Smooth, Balance, RotateOnline])
+def test_without_samples_nothing_is_done_and_that_is_told(
+    pass_of: type[Smooth | Balance | RotateOnline],
+):
+    graph, found = network(outlier=100.0), list[Note]()
+    assert pass_of(tell=found.append).run(graph) is graph
+    assert [note.reason for note in found] == ["it looks at activations: give samples"]
 
 
 def test_threads_change_no_bit():
