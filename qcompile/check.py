@@ -15,8 +15,9 @@ from qcompile.ir.graph import Graph
 from qcompile.lockstep import Agreement, lockstep
 from qcompile.passes.each import Each, uncounted
 from qcompile.program.graph_file import read_graph
+from qcompile.stepwise import stepwise
 from qcompile.targets import target
-from qcompile.targets.base import InParts
+from qcompile.targets.base import InParts, InSteps
 
 SHOWN = 3  # differences in a message
 
@@ -60,12 +61,17 @@ def verify(artifact: Artifact, graph: Graph | None = None, each: Each = uncounte
 def _operators(artifact: Artifact, graph: Graph | None, each: Each) -> Agreement | None:
     """Operator by operator, where whole outputs prove little and the runtime can be taken apart."""
     exact = target(str(artifact.manifest["target"])).exact
-    if not (_tolerance(artifact) and exact and isinstance(artifact.runtime, InParts)):
+    runtime = artifact.runtime
+    if not (_tolerance(artifact) and exact and isinstance(runtime, InParts | InSteps)):
         return None
     graph = graph or read_graph(artifact.folder)
     columns = load_arrays(_golden(artifact) / "inputs.npz")
     samples = list(zip(*(columns[node.name] for node in graph.inputs), strict=True))
-    return lockstep(graph, artifact.runtime, samples, each)
+    match runtime:
+        case InParts():
+            return lockstep(graph, runtime, samples, each)
+        case InSteps():
+            return stepwise(graph, runtime, samples, each)
 
 
 def _golden(artifact: Artifact) -> Path:

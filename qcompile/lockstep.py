@@ -25,6 +25,7 @@ from qcompile.ir.ops.source import Input
 from qcompile.ir.types import Array
 from qcompile.passes.each import Each, uncounted
 from qcompile.targets.base import Computing, InParts
+from qcompile.targets.reached import reached
 
 REAL: Final = 2.0**-18  # of a result's norm: 64 units in the last place of float32
 AT_ONCE: Final = 1 << 24  # bytes of values that a part of the program computes
@@ -45,18 +46,27 @@ EXACT: Final[tuple[type[Node], ...]] = (
 @dataclass(frozen=True)
 class Agreement:
     """How many integer and real operators were compared; `differences` in words; the real operator
-    that is farthest off, by `farthest` of its norm."""
+    that is farthest off, by `farthest` of its norm. Of `rounded` integers that one kernel computes
+    from sums or functions of reals, `flipped` are off by one."""
 
     integers: int = 0
     reals: int = 0
     differences: tuple[str, ...] = ()
     farthest: float = 0.0
     where: str = ""
+    rounded: int = 0
+    flipped: int = 0
 
     def __str__(self) -> str:
-        return (
+        said = (
             f"{self.integers} integer operators on equal operands, {len(self.differences)} "
             f"differences; {self.reals} real ones within {self.farthest:.1e} of their norm"
+        )
+        if not self.flipped:
+            return said
+        return (
+            f"{said}; {self.flipped} roundings of {self.rounded} fell to the other side, "
+            f"each by one"
         )
 
 
@@ -75,7 +85,7 @@ def lockstep(
     """
     edges = cut_edges(graph)
     fed = {edge: sources(edge, edges) for edge in edges}
-    found = Agreement(integers=sum(_is_whole(n) for n in _computed(graph)))
+    found = Agreement(integers=sum(is_whole(n) for n in reached(graph)))
     parts = list(_parts([e for e in edges if not isinstance(e, Input)], at_once // len(samples)))
     walk = zip(*(graph.values(s, keep=list(edges)) for s in samples), strict=True)
     known: dict[Node, list[Array]] = {}
@@ -92,7 +102,7 @@ def lockstep(
 
 def cut_edges(graph: Graph) -> dict[Node, None]:
     """Inputs, all computed values without a unit, and the graph's results; in order."""
-    computed = frozenset(_computed(graph))
+    computed = frozenset(reached(graph))
     return dict.fromkeys(
         node
         for node in graph.nodes
@@ -116,17 +126,8 @@ def sources(edge: Node, edges: Collection[Node]) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def _computed(graph: Graph) -> Iterator[Node]:
-    """What inputs reach."""
-    reached: set[Node] = set(graph.inputs)
-    for node in graph.nodes:
-        if any(operand in reached for operand in node.operands):
-            reached.add(node)
-            yield node
-
-
-def _is_whole(node: Node) -> bool:
-    """It has integers with a unit on a side."""
+def is_whole(node: Node) -> bool:
+    """It is an integer operator: it has integers with a unit on a side."""
     return node.type.unit is not None or isinstance(node, Dequantize)
 
 
@@ -155,13 +156,19 @@ def _compared(
     for sample in range(len(known[wanted[0]])):
         computed = compute({node: known[node][sample] for node in given})
         for node in wanted:
-            found = _with(found, node, known[node][sample], computed[node], new=sample == 0)
+            found = with_value(
+                found, node, known[node][sample], computed[node], new=sample == 0,
+                exact=isinstance(node, EXACT),
+            )  # fmt: skip
     return found
 
 
-def _with(found: Agreement, node: Node, value: Array, computed: Array, *, new: bool) -> Agreement:
-    """The agreement with one more value."""
-    if new and not _is_whole(node):
+def with_value(
+    found: Agreement, node: Node, value: Array, computed: Array, *, new: bool, exact: bool
+) -> Agreement:
+    """The agreement with one more value: reals may differ by `REAL` of their norm unless `exact`,
+    all else has one meaning. `new`: it counts as an operator."""
+    if new and not is_whole(node):
         found = replace(found, reals=found.reals + 1)
     difference = first_difference(value, computed)
     if difference is None:
@@ -169,13 +176,13 @@ def _with(found: Agreement, node: Node, value: Array, computed: Array, *, new: b
     error = relative_error(value, computed)
     if error == 0:  # zeros of different signs
         return found
-    if not isinstance(node, EXACT) and value.dtype.kind == "f" and error <= REAL:
+    if not exact and value.dtype.kind == "f" and error <= REAL:
         better = error <= found.farthest
-        return found if better else replace(found, farthest=error, where=_called(node))
-    return replace(found, differences=(*found.differences, f"{_called(node)}{difference}"))
+        return found if better else replace(found, farthest=error, where=called(node))
+    return replace(found, differences=(*found.differences, f"{called(node)}{difference}"))
 
 
-def _called(node: Node) -> str:
+def called(node: Node) -> str:
     """The operation and its name; without one, the first name behind it."""
     if node.name:
         return f"{node.op} {node.name}"

@@ -89,6 +89,20 @@ class InParts(Protocol):
         ...
 
 
+Correct = Callable[[Node, Array], Array]
+"""What stands in for a node's value that was computed."""
+
+
+@runtime_checkable
+class InSteps(Protocol):
+    """A runtime whose steps can be given other operands than those that it computed."""
+
+    def stepped(self, graph: Graph, inputs: Arrays, correct: Correct) -> dict[str, Array]:
+        """Outputs as reals. What `correct` makes of each value in memory, in the order of the
+        program, is what later steps read. `graph` is what the program stands for."""
+        ...
+
+
 class Target(Protocol):
     """A place where integer programs run.
 

@@ -28,6 +28,7 @@ from qcompile.targets.loops.select import Lowered, lower
 from qcompile.targets.tvm.emit import Source, model_c
 from qcompile.targets.tvm.isa import Isa
 from qcompile.targets.tvm.lowering import native
+from qcompile.targets.tvm.names import value_names
 from qcompile.targets.tvm.weights_file import WEIGHTS, WeightsFile, weights_file
 
 LIBRARY, HEADER, MAIN = "model.so", "model.h", "main.c"
@@ -67,9 +68,9 @@ def build(
         ctx.weights.put(np.zeros(1, np.int8))
     weights = weights_file(ctx.weights)
     nests = {name: step.nest for name, step in zip(names, lowered.steps, strict=True)}
-    source = Source(
-        graph.name, lowered, names, program.offsets, max(program.size, 64), weights, isa
-    )
+    values = value_names(ctx.graph)
+    arena = max(program.size, 64)
+    source = Source(graph.name, values, lowered, names, program.offsets, arena, weights, isa)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / WEIGHTS).open("wb") as file:
         file.writelines(weights.parts)

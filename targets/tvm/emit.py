@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
 from qcompile.ir.dims import static
+from qcompile.ir.node import Node
 from qcompile.ir.types import TensorType
 from qcompile.program.program import Buffer
 from qcompile.targets.checksum import fingerprint
@@ -32,9 +33,10 @@ X86 = {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni
 
 @dataclass(frozen=True)
 class Source:
-    """What the C file is written from; `kernels` gives each step's function name."""
+    """What the C file is written from: each step's function in `kernels`, each value's name."""
 
     name: str
+    values: Mapping[Node, str]
     lowered: Lowered
     kernels: tuple[str, ...]
     offsets: dict[Buffer, int]
@@ -226,7 +228,7 @@ def _value_table(source: Source, shown: Sequence[int]) -> str:
         assert isinstance(value.where, Buffer)
         offset = source.offsets[value.where] + value.layout.offset * BYTES[value.elem]
         strides = "{" + ", ".join(map(str, value.layout.strides or (0,))) + "}"
-        tensor = _tensor(f"v{index}", step.node.name or step.node.op, step.node.type)
+        tensor = _tensor(f"v{index}", source.values.get(step.node, ""), step.node.type)
         rows.append((tensor[0], f"  {{{offset}, {BYTES[value.elem]}, {strides}, {tensor[1]}}},"))
     lines = "\n".join(r[1] for r in rows) or "  {0},"
     return "\n".join(r[0] for r in rows) + f"\nstatic const qc_value qc_values[] = {{\n{lines}\n}};"

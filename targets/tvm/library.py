@@ -21,7 +21,8 @@ from qcompile.targets.tensors import (
 )  # fmt: skip
 
 _TRACE = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(CTensor), c.c_void_p)
-Trace = Callable[[str, Array], None]
+_CHANGE = c.CFUNCTYPE(None, c.c_void_p, c.POINTER(CTensor), c.c_void_p)
+Change = Callable[[str, Array], Array]
 
 
 class Library:
@@ -115,6 +116,36 @@ class Library:
         finally:
             self._lib.qc_set_trace(self._model, None, None)
         return seen
+
+    @property
+    def changes(self) -> bool:
+        """It can run with values of the caller's; libraries of earlier compilers cannot."""
+        return hasattr(self._lib, "qc_set_change")
+
+    def changed(self, inputs: Sequence[Array], change: Change) -> list[Array]:
+        """One run on reals, in which what `change` makes of each value that a step computed is what
+        later steps read. What it raises is raised when the run is over."""
+        raised: list[Exception] = []
+
+        def replace(_: Any, tensor: Any, data: int) -> None:
+            if raised:
+                return
+            kind = described(tensor.contents)
+            try:
+                value = matching(change(kind.name, copied(tensor.contents, data)), kind)
+                c.memmove(data, value.ctypes.data, value.nbytes)
+            except Exception as error:  # no exception may pass through C
+                raised.append(error)
+
+        function = _CHANGE(replace)
+        self._check(self._lib.qc_set_change(self._model, function, None))
+        try:
+            results = self.run(inputs)
+        finally:
+            self._lib.qc_set_change(self._model, None, None)
+        if raised:
+            raise raised[0]
+        return results
 
     def times(self, inputs: Sequence[Array]) -> list[tuple[str, str, int]]:
         """One run on reals: node, kernel and nanoseconds of each step."""

@@ -90,6 +90,11 @@ qc_status qc_run_forms(qc_model *model, const void *const *inputs, void *const *
 typedef void (*qc_trace)(void *user, const qc_tensor *value, const void *data);
 qc_status qc_set_trace(qc_model *model, qc_trace function, void *user);
 
+/* The same, and what the function leaves at `data` is the value from then on. Libraries of an
+   earlier compiler lack this one. */
+typedef void (*qc_change)(void *user, const qc_tensor *value, void *data);
+qc_status qc_set_change(qc_model *model, qc_change function, void *user);
+
 /* Bytes of working memory per opened model, weights left out. */
 size_t qc_arena_bytes(void);
 

@@ -49,7 +49,8 @@ struct qc_model {
   int32_t timing;
   qc_mode mode;
   qc_trace trace;
-  void *user;
+  qc_change change;
+  void *user, *changing;
   int64_t nanoseconds[QC_STEPS + 1];
   qc_progress progress[QC_STEPS + 1];
 };
@@ -114,13 +115,29 @@ static void gather(uint8_t *to, const uint8_t *from, const qc_value *v, int32_t 
     gather(to + i * inner * v->bytes, from + i * v->stride[axis] * v->bytes, v, axis + 1);
 }
 
+/* The other way round. */
+static void scatter(uint8_t *to, const uint8_t *from, const qc_value *v, int32_t axis) {
+  int64_t inner = 1;
+  for (int32_t i = axis + 1; i < v->tensor.rank; i++) inner *= v->tensor.shape[i];
+  if (axis == v->tensor.rank) {
+    memcpy(to, from, (size_t)v->bytes);
+    return;
+  }
+  for (int64_t i = 0; i < v->tensor.shape[axis]; i++)
+    scatter(to + i * v->stride[axis] * v->bytes, from + i * inner * v->bytes, v, axis + 1);
+}
+
 static void report(qc_model *model, const qc_step *step) {
   if (step->value < 0) return;
   const qc_value *value = &qc_values[step->value];
   uint8_t *dense = malloc(value->tensor.bytes + 1);
   if (dense == NULL) return;
   gather(dense, model->frame.arena + value->offset, value, 0);
-  model->trace(model->user, &value->tensor, dense);
+  if (model->trace != NULL) model->trace(model->user, &value->tensor, dense);
+  if (model->change != NULL) {
+    model->change(model->changing, &value->tensor, dense);
+    scatter(model->frame.arena + value->offset, dense, value, 0);
+  }
   free(dense);
 }
 
@@ -451,7 +468,8 @@ EXPORT qc_status qc_run_forms(qc_model *model, const void *const *inputs, void *
     if (outputs[i] == NULL) return fail(QC_BAD_ARGUMENT, "output %d is a null pointer", i);
   model->frame.inputs = (const uint8_t *const *)inputs;
   model->frame.outputs = (uint8_t *const *)outputs;
-  qc_mode mode = {model->threads, raw_inputs, raw_outputs, model->trace != NULL, model->timing};
+  int32_t tracing = model->trace != NULL || model->change != NULL;
+  qc_mode mode = {model->threads, raw_inputs, raw_outputs, tracing, model->timing};
   if (mode.tracing) mode.threads = 1;
   lead(model, mode, mode.threads > 1 ? post_job(model, mode, 0) : 0);
   return QC_OK;
@@ -469,6 +487,13 @@ EXPORT qc_status qc_set_trace(qc_model *model, qc_trace function, void *user) {
   if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_trace: no model");
   model->trace = function;
   model->user = user;
+  return QC_OK;
+}
+
+EXPORT qc_status qc_set_change(qc_model *model, qc_change function, void *user) {
+  if (model == NULL) return fail(QC_BAD_ARGUMENT, "qc_set_change: no model");
+  model->change = function;
+  model->changing = user;
   return QC_OK;
 }
 

@@ -24,6 +24,7 @@ from qcompile.targets.tvm.emulated import EmulatedRuntime, Ports, is_foreign
 from qcompile.targets.tvm.isa import AVX512_VNNI, NEON_DOT, Isa
 from qcompile.targets.tvm.library import Library
 from qcompile.targets.tvm.lowering import native
+from qcompile.targets.tvm.stepped import SteppedRuntime
 
 _X86 = {"vpdpbusd u8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
 _ARM = {"sdot i8·i8": "native", "rescale i32·i32": "native", "i4 weights": "emulated"}
@@ -89,7 +90,8 @@ class NativeTarget:
             return EmulatedRuntime(folder, self.isa, tuple(about["inputs"]), real, raw)
         checked = not manifest.get("damaged", False)  # verify runs damaged weights, to name damage
         library = Library(folder / LIBRARY, folder, threads=threads, checked=checked)
-        return LibraryRuntime(library, frozenset(about["layers"]), THIS_PROCESSOR)
+        runtime = SteppedRuntime if library.changes else LibraryRuntime
+        return runtime(library, frozenset(about["layers"]), THIS_PROCESSOR)
 
 
 def _port(name: str, kind: TensorType) -> list[Any]:
