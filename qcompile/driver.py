@@ -12,6 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from qcompile.artifact import Artifact, open_artifact, require_vacant, seal, written_whole
+from qcompile.bound import load_bound
 from qcompile.calibrate.samples import kept
 from qcompile.check import verify
 from qcompile.coverage import coverage
@@ -40,10 +41,9 @@ from qcompile.program.graph_file import write_graph
 from qcompile.progress import Count, Counting, Progress, Unannounced, silent
 from qcompile.quality import layer_sqnr, output_sqnr
 from qcompile.quantized import quantized
-from qcompile.read import load
 from qcompile.report import write_report
 from qcompile.resume import begin
-from qcompile.stages import require_static, specify
+from qcompile.stages import specify
 from qcompile.summary import UNPROVED, Decided, Measured, constant_bytes, summarize
 from qcompile.targets import target
 from qcompile.targets.base import Stages, Target
@@ -73,8 +73,7 @@ def _compiled(model: object, options: Options, say: Progress) -> Artifact:
         raise TargetError(place.emulates)
     recipe = wanted_recipe(place, options)
     clock = Time()
-    graph = load(model, shapes=options.shapes)  # 1 read
-    require_static(graph)
+    graph = load_bound(model, options, say)  # 1 read
     watch = observers(graph, options, clock)
     say(f"read {graph.name}: {len(graph.nodes)} nodes")
     digest_weights(graph, say)

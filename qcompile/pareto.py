@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 
 from qcompile.artifact import written_whole
 from qcompile.auto_bits import Question, question
+from qcompile.bound import load_bound
 from qcompile.calibrate.samples import kept
 from qcompile.choosing import measured, unreachable
 from qcompile.driver import wanted_recipe
@@ -23,8 +24,6 @@ from qcompile.passes.assign_bits import Assignment, OutOfReach, Problem, Use
 from qcompile.plan_choices import Front, Plan, model_digest, plan_of
 from qcompile.plan_file import write_plan
 from qcompile.progress import Progress, silent
-from qcompile.read import load
-from qcompile.stages import require_static
 from qcompile.targets import target
 from qcompile.transformed import transformed
 
@@ -111,8 +110,7 @@ def pareto_front(
     asked = options.settled
     options = replace(asked, calib=kept(asked.calib), bits="auto", budget=budget)
     with threadpool_limits(limits=1):
-        graph = load(model, shapes=options.shapes)
-        require_static(graph)
+        graph = load_bound(model, options, say)
         recipe = wanted_recipe(target(options.target), options)
         real = transformed(graph, recipe, options, (), say).real
         job = Job(graph, real, recipe, options, say)

@@ -27,7 +27,7 @@ threads_option = click.option(
 )  # fmt: skip
 shape_option = click.option(
     "--input-shape", "shapes", multiple=True, metavar="NAME=1x3x224x224",
-    help="Binds open dimensions of an input; repeatable.",
+    help="Binds open dimensions of an input; repeatable. Else they are as the samples have them.",
 )  # fmt: skip
 
 

@@ -70,6 +70,21 @@ def test_a_bound_dimension_compiles(qcompile, tmp_path):
     assert ended.code == 0
 
 
+def test_samples_bind_an_open_dimension(qcompile, tmp_path):
+    onnx.save(network("n"), tmp_path / "open.onnx")
+    samples = saved(tmp_path / "x.npz", x=np.ones((4, 3, 8, 8), np.float32))
+    ended = qcompile(*compiling(tmp_path / "open.onnx", "--calib", samples))
+    shutil.rmtree("out")
+    assert ended.code == 0
+
+
+def test_samples_of_another_model_bind_nothing(qcompile, tmp_path):
+    onnx.save(network("n"), tmp_path / "open.onnx")
+    wrong = saved(tmp_path / "wrong.npz", x=np.zeros((4, 3, 9, 9), np.float32))
+    ended = qcompile(*compiling(tmp_path / "open.onnx", "--calib", wrong))
+    assert ended.refused("'x'", "--input-shape x=1x3x8x8")
+
+
 def test_an_input_shape_without_a_name_shows_the_form(qcompile, model):
     ended = qcompile(*compiling(model, "--input-shape", "1x3x8x8"))
     assert ended.refused("1x3x8x8", "x=1x3x224x224")
