@@ -95,6 +95,39 @@ def test_the_trace_shows_what_the_interpreter_computes(graph: Graph, folder: Pat
         assert any(value.shape == w.shape and np.array_equal(value, w) for w in wanted)
 
 
+def test_later_steps_read_what_a_value_was_changed_to(graph: Graph, folder: Path):
+    (x,) = drawn(graph)
+    other = x[..., ::-1]
+    wanted = graph.run(other)[0]
+    given = graph.named("q").evaluate(other)
+    with open_at(folder) as library:
+        (found,) = library.changed([x], lambda name, value: given if name == "q" else value)
+        (after,) = library.run([x])
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(after, graph.run(x)[0])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_values_that_are_given_back_change_nothing(threads: int, graph: Graph, folder: Path):
+    inputs = drawn(graph)
+    with open_at(folder, threads) as library:
+        (found,) = library.changed(inputs, lambda _, value: value)
+    np.testing.assert_array_equal(found, graph.run(*inputs)[0])
+
+
+def test_an_error_between_steps_comes_out_of_the_run(graph: Graph, folder: Path):
+    def fail(name: str, value: np.ndarray) -> np.ndarray:
+        raise KeyError(name)
+
+    with open_at(folder) as library, pytest.raises(KeyError, match="q"):
+        library.changed(drawn(graph), fail)
+
+
+def test_a_value_of_another_shape_is_refused(graph: Graph, folder: Path):
+    with open_at(folder) as library, pytest.raises(ArtifactError, match="the model takes"):
+        library.changed(drawn(graph), lambda _, value: value[..., :1])
+
+
 def test_timing_names_kernels(graph: Graph, folder: Path):
     with open_at(folder) as library:
         rows = library.times(drawn(graph))
