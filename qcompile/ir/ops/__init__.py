@@ -27,6 +27,7 @@ _ABSTRACT = {
     "unary",
     "binary",
     "additive",
+    "extreme",
     "comparison",
     "reduction",
     "summation",
