@@ -4,8 +4,8 @@ A program of our own is run as it is; between two steps every value in memory is
 replaced by the interpreter's. What one kernel does in registers counts by its result. Kernels of
 integers, and of reals by single IEEE operations, must give the interpreter's bits; where sums or
 transcendental functions of reals are among them, reals may differ by `REAL` of their norm. If such
-a kernel goes on to round, a rounding may fall to the other side: integers may be off by one, and
-how many are is said.
+a kernel goes on to round, a rounding may fall to the other side: the integer must be one that a
+real within `REAL` of the norm rounds to, and how many are off by one is said.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from qcompile.golden import first_difference
 from qcompile.ir.graph import Graph
 from qcompile.ir.node import Node
+from qcompile.ir.ops.quant import Quantize
 from qcompile.ir.types import Array
-from qcompile.lockstep import EXACT, Agreement, called, is_whole, with_value
+from qcompile.lockstep import EXACT, REAL, Agreement, called, is_whole, with_value
 from qcompile.passes.each import Each, uncounted
 from qcompile.targets.base import InSteps
 from qcompile.targets.reached import reached
@@ -37,6 +39,16 @@ class Kernels:
         """All nodes that a compared value depends on."""
         return frozenset(node for chain in self.chains.values() for node in chain)
 
+    def is_exact(self, node: Node) -> bool:
+        """Nothing but integers and single IEEE operations lie before it."""
+        return all(map(_is_exact, self.chains[node]))
+
+    @property
+    def kept(self) -> list[Node]:
+        """What is compared, and the reals that are rounded in between."""
+        rounded = (n for n in self.chains if isinstance(n, Quantize) and not self.is_exact(n))
+        return [*self.chains, *(node.x for node in rounded)]
+
 
 def stepwise(
     graph: Graph, runtime: InSteps, samples: Sequence[Sequence[Array]], each: Each = uncounted
@@ -44,8 +56,8 @@ def stepwise(
     """Compares every step of the program on every sample."""
     kernels = _kernels(graph, runtime, samples[0])
     found = Agreement(integers=sum(is_whole(node) for node in kernels.members))
-    for sample in each(samples, "comparing steps on equal operands"):
-        found = _Walk(graph, kernels, sample, found, new=sample is samples[0]).run(runtime)
+    for place, sample in enumerate(each(samples, "comparing steps on equal operands")):
+        found = _Walk(graph, kernels, sample, found, new=place == 0).run(runtime)
     return found
 
 
@@ -94,7 +106,7 @@ class _Walk:
         self.found = found
         self.new = new
         self.known: dict[Node, Array] = {}
-        self.values = graph.values(sample, keep=list(kernels.chains))
+        self.values = graph.values(sample, keep=kernels.kept)
 
     def run(self, runtime: InSteps) -> Agreement:
         """The agreement with this sample's values."""
@@ -119,11 +131,22 @@ class _Walk:
     def compare(self, node: Node, computed: Array) -> None:
         """Notes how far a value is off that was computed from the interpreter's."""
         value = self.value(node)
-        exact = all(map(_is_exact, self.kernels.chains[node]))
+        exact = self.kernels.is_exact(node)
         if not exact and node.type.is_quantized and value.shape == computed.shape:
-            self.found = with_roundings(self.found, node, value, computed)
+            low, high = self.around(node)
+            self.found = with_roundings(self.found, node, value, computed, low=low, high=high)
             return
         self.found = with_value(self.found, node, value, computed, new=self.new, exact=exact)
+
+    def around(self, node: Node) -> tuple[Array, Array]:
+        """The least and the greatest integers that the node's value may be."""
+        if not isinstance(node, Quantize):
+            value = self.value(node).astype(np.int64)
+            return value - 1, value + 1
+        real = self.value(node.x)
+        self.known.pop(node.x)
+        off = np.float32(REAL * np.linalg.norm(real.astype(np.float64)))
+        return node.evaluate(real - off), node.evaluate(real + off)
 
     def value(self, node: Node) -> Array:
         """The interpreter's value; it goes on until it has it."""
@@ -133,15 +156,21 @@ class _Walk:
         return self.known[node]
 
 
-def with_roundings(found: Agreement, node: Node, value: Array, computed: Array) -> Agreement:
-    """The agreement with integers that were rounded from sums or functions of reals: off by one at
-    most."""
+def with_roundings(
+    found: Agreement, node: Node, value: Array, computed: Array, *, low: Array, high: Array
+) -> Agreement:
+    """The agreement with integers that were rounded from sums or functions of reals: each from
+    `low` to `high`, and off by one at most."""
     off = np.abs(computed.astype(np.int64) - value.astype(np.int64))
-    flipped = int(np.count_nonzero(off))
-    found = replace(found, rounded=found.rounded + off.size, flipped=found.flipped + flipped)
-    if flipped == 0 or off.max() == 1:
+    wrong = int(np.count_nonzero((computed < low) | (computed > high) | (off > 1)))
+    found = replace(
+        found,
+        rounded=found.rounded + off.size,
+        flipped=found.flipped + int(np.count_nonzero(off)) - wrong,
+    )
+    if not wrong:
         return found
-    said = f"{called(node)} is off by {off.max()}, a rounding by 1 at most"
+    said = f"{called(node)}{first_difference(value, computed)}"
     return replace(found, differences=(*found.differences, said))
 
 

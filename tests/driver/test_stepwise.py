@@ -156,9 +156,9 @@ APART, FUSED = ("sum", "exp", "whole", "twice"), ("sum", "whole")
         (Off(APART, "exp", 0.01), 1, 0),
         (Off(APART, "whole", 1), 1, 0),
         (Off(APART, "twice", ULP), 1, 0),
-        (Off(FUSED, "whole", 1), 0, 4),
-        (Off(FUSED, "whole", 2), 1, 4),
-        (Off(FUSED, "exp", 0.02), 0, 0),
+        (Off(FUSED, "whole", 1), 1, 0),
+        (Off(FUSED, "exp", 4e-6), 0, 0),
+        (Off(FUSED, "exp", 0.05), 1, 0),
         (Off(FUSED, "twice", ULP), 1, 0),
         (Off((), "twice", ULP), 1, 0),
     ],
@@ -171,6 +171,15 @@ def test_a_program_that_is_off_is_found_out(program, differences, flipped):
     assert agreed.flipped == flipped
 
 
-def test_flipped_roundings_are_told():
-    agreed = stepwise(rounded(), Off(FUSED, "whole", 1), [[np.ones(4, np.float32) / 4]] * 2)
+def test_a_rounding_at_a_boundary_may_fall_to_the_other_side_and_is_told():
+    """Half steps of an eighth, as near as an exponential comes."""
+    sample = [np.full(4, np.log(1.0625) / 2, np.float32)]
+    agreed = stepwise(rounded(), Off(FUSED, "exp", 4e-6), [sample] * 2)
+    assert (agreed.integers, agreed.reals) == (1, 2)
     assert str(agreed).endswith("; 8 roundings of 8 fell to the other side, each by one")
+
+
+def test_one_step_further_is_a_difference():
+    sample = [np.full(4, np.log(1.0625) / 2, np.float32)]
+    agreed = stepwise(rounded(), Off(FUSED, "whole", -1), [sample])
+    assert agreed.differences[0].startswith("quantize whole[0]: 7, must be 8 (4 of 4")
