@@ -74,7 +74,7 @@ def test_what_a_model_prints_does_not_reach_stdout(qcompile, monkeypatch, model)
         print("hello from the model")
         return load(*arguments, **options)
 
-    monkeypatch.setattr("qcompile.driver.load", loud)
+    monkeypatch.setattr("qcompile.bound.load", loud)
     ended = qcompile(model, "--target", "reference", "-o", "out", "--json")
     assert json.loads(ended.out)["verified"] is True
     assert "hello from the model" in ended.err
