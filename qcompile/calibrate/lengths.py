@@ -35,7 +35,7 @@ def _stored(source: Any, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
             arrays = cast(Mapping[str, Any], source)
             return {str(name): np.shape(value) for name, value in arrays.items()}
         case [Mapping() as first, *_]:
-            return _stored(first, names)
+            return _stored(cast(Mapping[str, Any], first), names)
         case _:
             return {}
 
