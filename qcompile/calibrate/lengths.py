@@ -34,8 +34,8 @@ def _stored(source: Any, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         case Mapping():
             arrays = cast(Mapping[str, Any], source)
             return {str(name): np.shape(value) for name, value in arrays.items()}
-        case [Mapping() as first, *_]:
-            return _stored(cast(Mapping[str, Any], first), names)
+        case [Mapping(), *_]:
+            return _stored(cast(Sequence[Any], source)[0], names)
         case _:
             return {}
 
