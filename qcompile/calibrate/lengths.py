@@ -35,7 +35,7 @@ def _stored(source: Any, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
             arrays = cast(Mapping[str, Any], source)
             return {str(name): np.shape(value) for name, value in arrays.items()}
         case [Mapping(), *_]:
-            return _stored(cast(Sequence[Any], source)[0], names)
+            return _stored(source[0], names)
         case _:
             return {}
 
